@@ -1,0 +1,36 @@
+/** What a master offers to its HTTP face (and to whoever embeds it). The runtime implements it. */
+import type { EpicState, EpicStatus } from '../../shared/protocol/api.ts';
+import type { SourceSpec } from '../core/source.ts';
+
+export type SubmitRequest = { work: string; name?: string; source: SourceSpec; brief: unknown };
+
+export type WorkerView = {
+  id: string;
+  name: string;
+  works: string[];
+  labels: Record<string, string>;
+  slots: number;
+  version: string;
+  state: 'ready' | 'draining' | 'suspect';
+  held: number;
+  lastHeardMs: number;
+};
+
+export type MasterApi = {
+  readonly id: string;
+  /** Records a new epic whose source is already durable; resolves once the epic itself is. */
+  submit(request: SubmitRequest): Promise<EpicStatus>;
+  /** An epic by id, or the newest one of that name. */
+  epic(idOrName: string): EpicStatus | undefined;
+  /** How many epics carry this name (a destructive call refuses an ambiguous one). */
+  named(name: string): number;
+  /** Newest first; `after` is the id of the last one seen. */
+  epics(filter: { state?: EpicState; work?: string; after?: string; limit: number }): EpicStatus[];
+  /** Throws not_found or wrong_state. */
+  cancel(id: string, reason: string): Promise<EpicStatus>;
+  workers(): WorkerView[];
+  /** Ids of the epics that changed, told at most every 100 ms. Returns the unsubscribe. */
+  onChange(listener: (epics: ReadonlySet<string>) => void): () => void;
+  /** Ready to take epics and to grant; else the reason why not. */
+  readiness(): { ready: true } | { ready: false; reason: string };
+};

@@ -1,0 +1,186 @@
+/**
+ * Works: how a user defines what is done with a unit. Owns the definition and the outcomes a step can
+ * steer by; running is the worker's executor's business.
+ */
+import type { Effect } from '../protocol/messages.ts';
+import { STEPS_MAX } from './limits.ts';
+import { isId } from './ids.ts';
+
+/** Thrown by a step: try this step again, after `afterMs` if given, else by the step's backoff. */
+export class RetryableError extends Error {
+  readonly code: string;
+  readonly afterMs: number | undefined;
+  constructor(message: string, options: { code?: string; afterMs?: number; cause?: unknown } = {}) {
+    super(message, { cause: options.cause });
+    this.name = 'RetryableError';
+    this.code = options.code ?? 'step_failed';
+    this.afterMs = options.afterMs;
+  }
+}
+
+/** Thrown by a step: this unit has failed for good. */
+export class PermanentError extends Error {
+  readonly code: string;
+  constructor(message: string, options: { code?: string; cause?: unknown } = {}) {
+    super(message, { cause: options.cause });
+    this.name = 'PermanentError';
+    this.code = options.code ?? 'step_failed';
+  }
+}
+
+/** Thrown by a step: nobody can know whether the effect happened. The unit becomes `unknown`. */
+export class UnknownOutcomeError extends Error {
+  readonly code: string;
+  constructor(message: string, options: { code?: string; cause?: unknown } = {}) {
+    super(message, { cause: options.cause });
+    this.name = 'UnknownOutcomeError';
+    this.code = options.code ?? 'effect_unknown';
+  }
+}
+
+const SKIP = Symbol('skip');
+export type Skip = { readonly [SKIP]: true; readonly reason: string };
+
+/** Returned by a step: this unit needs nothing more. It ends as `skipped`. */
+export function skip(reason: string): Skip {
+  return { [SKIP]: true, reason };
+}
+
+export function isSkip(value: unknown): value is Skip {
+  return typeof value === 'object' && value !== null && SKIP in value;
+}
+
+/** What a step is given beside its input. */
+export type StepContext<Brief = unknown> = {
+  readonly brief: Brief;
+  /** Fires on timeout, cancel, deadline or when the master gave the unit to another worker. */
+  readonly signal: AbortSignal;
+  /** `<epic>.<unit>`: the same at every attempt and on every worker. */
+  readonly effectKey: string;
+  /** 1 at the first run of this unit. */
+  readonly attempt: number;
+  readonly epic: string;
+  readonly unit: number;
+  readonly log: (message: string, fields?: Record<string, unknown>) => void;
+};
+
+/** Exponential backoff with full jitter: attempt n waits a random time up to first · factor^(n−1), at most max. */
+export type Backoff = { firstMs: number; factor: number; maxMs: number };
+export type Retry = { attempts: number; backoff: Backoff };
+
+/** Durations are numbers in milliseconds or texts such as `250ms`, `60s`, `2m`, `2h`, `7d`. */
+export type Duration = number | string;
+
+export type StepOptions = {
+  /**
+   * `none`: no outside effect, may run any number of times. `at-least-once`: may run again after a crash.
+   * `at-most-once`: never runs again unless it certainly did not happen; a doubt ends as `unknown`. Defaults to `none`.
+   */
+  effect?: Effect;
+  /** Longest time of one attempt. Defaults to 60 s. */
+  timeout?: Duration;
+  /** Defaults to 5 attempts, first 1 s, factor 2, max 60 s. */
+  retry?: { attempts?: number; backoff?: { first?: Duration; factor?: number; max?: Duration } };
+};
+
+export type Step = {
+  name: string;
+  effect: Effect;
+  timeoutMs: number;
+  retry: Retry;
+  run(input: unknown, ctx: StepContext): unknown;
+};
+
+/** Standard Schema (https://standardschema.dev), the part used here. */
+export type StandardSchema<T> = {
+  readonly '~standard': {
+    readonly version: 1;
+    readonly vendor: string;
+    validate(value: unknown): SchemaResult<T> | Promise<SchemaResult<T>>;
+  };
+};
+type SchemaResult<T> =
+  | { readonly value: T; readonly issues?: undefined }
+  | { readonly issues: readonly { readonly message: string; readonly path?: readonly unknown[] }[] };
+
+export type WorkOptions<Unit, Brief> = {
+  /** Checks each unit; one that does not fit ends as `failed`, `invalid_unit`. */
+  schema?: StandardSchema<Unit>;
+  /** Names a unit for people (an address, an order number). */
+  key?: (unit: Unit) => string;
+  /** Prepares the brief once per epic and worker (compile templates here); throws to refuse it. */
+  prepare?: (brief: Brief) => unknown;
+  /** Runs once when a worker starts, before it takes work; throws to stop it (server unreachable). */
+  start?: () => Promise<void> | void;
+  /** Runs once when a worker stops, after its last unit. */
+  stop?: () => Promise<void> | void;
+};
+
+/** A work: a name and its steps in order. Immutable; `step` returns a new one. */
+export class WorkDefinition<Unit = unknown, Brief = unknown, Out = unknown> {
+  readonly name: string;
+  readonly options: WorkOptions<Unit, Brief>;
+  readonly steps: readonly Step[];
+
+  constructor(name: string, options: WorkOptions<Unit, Brief>, steps: readonly Step[]) {
+    this.name = name;
+    this.options = options;
+    this.steps = steps;
+  }
+
+  /** Adds a step: it gets what the step before returned (the first gets the unit). */
+  step<Next>(
+    name: string,
+    run: (input: Out, ctx: StepContext<Brief>) => Next,
+  ): WorkDefinition<Unit, Brief, Exclude<Awaited<Next>, Skip>>;
+  step<Next>(
+    name: string,
+    options: StepOptions,
+    run: (input: Out, ctx: StepContext<Brief>) => Next,
+  ): WorkDefinition<Unit, Brief, Exclude<Awaited<Next>, Skip>>;
+  step(name: string, second: unknown, third?: unknown): never {
+    const options = (third === undefined ? {} : second) as StepOptions;
+    const run = (third ?? second) as Step['run'];
+    if (!isId(name)) throw new TypeError(`step name ${JSON.stringify(name)} must match [A-Za-z0-9_-]{1,64}`);
+    if (typeof run !== 'function') throw new TypeError(`step ${name} of ${this.name} needs a function`);
+    if (this.steps.some((s) => s.name === name)) throw new TypeError(`${this.name} has two steps named ${name}`);
+    if (this.steps.length >= STEPS_MAX) throw new TypeError(`${this.name} has more than ${STEPS_MAX} steps`);
+    return new WorkDefinition(this.name, this.options, [...this.steps, stepFrom(name, options, run)]) as never;
+  }
+}
+
+/** Defines a work. Names match `[A-Za-z0-9_-]{1,64}`; add steps with `.step(...)`. */
+export function defineWork<Unit, Brief = unknown>(
+  name: string,
+  options: WorkOptions<Unit, Brief> = {},
+): WorkDefinition<Unit, Brief, Unit> {
+  if (!isId(name)) throw new TypeError(`work name ${JSON.stringify(name)} must match [A-Za-z0-9_-]{1,64}`);
+  return new WorkDefinition(name, options, []);
+}
+
+function stepFrom(name: string, options: StepOptions, run: Step['run']): Step {
+  const backoff = options.retry?.backoff;
+  const retry = {
+    attempts: options.retry?.attempts ?? 5,
+    backoff: {
+      firstMs: durationMs(backoff?.first ?? 1_000),
+      factor: backoff?.factor ?? 2,
+      maxMs: durationMs(backoff?.max ?? 60_000),
+    },
+  };
+  if (!Number.isInteger(retry.attempts) || retry.attempts < 1) {
+    throw new TypeError(`step ${name}: retry.attempts must be a whole number of at least 1`);
+  }
+  return { name, effect: options.effect ?? 'none', timeoutMs: durationMs(options.timeout ?? 60_000), retry, run };
+}
+
+const DURATION = /^(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)?$/;
+const DURATION_UNIT_MS = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };
+
+/** Milliseconds of a duration; a bare number is milliseconds. Throws a TypeError on anything else. */
+export function durationMs(duration: Duration): number {
+  const match = DURATION.exec(String(duration).trim());
+  if (!match) throw new TypeError(`${JSON.stringify(duration)} is not a duration such as 250ms, 60s, 2m, 2h or 7d`);
+  const unit = (match[2] ?? 'ms') as keyof typeof DURATION_UNIT_MS;
+  return Math.round(Number(match[1]) * DURATION_UNIT_MS[unit]);
+}

@@ -1,0 +1,117 @@
+/**
+ * Messages between a master and its workers: one tagged union each way. Field tables: docs/PROTOCOL.md.
+ *
+ * A frame is a JSON header (one of these) and unit bytes behind it (`codec.ts`). The sender's id is
+ * the link's business (`Bus` gives `from`), so no message repeats it. Ranges are flat, half-open
+ * and ascending: `[0, 3, 7, 8]` is units 0, 1, 2 and 7.
+ */
+
+/** Version of this protocol; a peer of another version is refused. */
+export const PROTOCOL_VERSION = 1;
+
+/** Flat list of half-open ranges of unit numbers, ascending and disjoint: `[from, to, from, to, …]`. */
+export type Ranges = readonly number[];
+
+/** How a step's outside effect is to be treated when nobody can know whether it happened. */
+export type Effect = 'none' | 'at-least-once' | 'at-most-once';
+
+/** One step of a work as the master knows it. */
+export type StepManifest = { name: string; effect: Effect };
+
+/** What the master knows of a work: enough to grant, never enough to run. */
+export type WorkManifest = {
+  name: string;
+  /** Hash over name and steps; an epic is granted only to workers with the hash it froze. */
+  hash: string;
+  steps: StepManifest[];
+};
+
+/** A unit that ended badly: `code` is from the errors table or the work's own. */
+export type UnitFault = { unit: number; code: string; message: string; step: string; attempt: number };
+
+/** A unit to be run again later, at `step`, once `delayMs` has passed. */
+export type UnitLater = { unit: number; attempt: number; step: number; delayMs: number; code: string };
+
+/** Outcomes of units of one grant. A unit is in at most one list. */
+export type GrantReport = {
+  epic: string;
+  term: number;
+  n: number;
+  ok?: Ranges;
+  skipped?: Ranges;
+  failed?: UnitFault[];
+  unknown?: UnitFault[];
+  /** Handed back unstarted: the attempt is not counted. */
+  back?: Ranges;
+  later?: UnitLater[];
+  /** Still held; their begun effect certainly did not happen (it will be begun again). */
+  cleared?: Ranges;
+};
+
+/** Demand: how many more units fit, given all grants up to and including number `lastGrant`. */
+export type Demand = {
+  /** Counts this session's demands; an older one than the last seen is ignored (G8). */
+  at: number;
+  lastGrant: number;
+  level: number;
+};
+
+/** Per-step counters of a session since its start; only for display. */
+export type StepCounters = Record<string, { done: number; failed: number; retried: number }>;
+
+export type Hello = Demand & {
+  t: 'hello';
+  v: number;
+  name: string;
+  works: WorkManifest[];
+  labels: Record<string, string>;
+  slots: number;
+  version: string;
+  held: HeldGrant[];
+};
+/** A grant that a session still holds, with its units not yet told settled. */
+export type HeldGrant = { epic: string; term: number; n: number; units: Ranges };
+export type Heartbeat = Demand & {
+  t: 'heartbeat';
+  /** Numbers of the grants of the current term still held: a number up to `lastGrant` not in here was lost. */
+  held: number[];
+  /** Epic → step name → counters. */
+  steps: Record<string, StepCounters>;
+};
+export type GimmeWork = Demand & { t: 'gimme'; reports: GrantReport[] };
+export type Begin = { t: 'begin'; epic: string; term: number; n: number; units: Ranges };
+export type WantBrief = { t: 'want-brief'; hash: string };
+export type Bye = { t: 'bye'; reason: string };
+
+export type WorkerMessage = Hello | Heartbeat | GimmeWork | Begin | WantBrief | Bye;
+
+/** A hint that units of these works are ready; directed at one session it also answers Hello. */
+export type WorkAvailable = { t: 'available'; v: number; master: string; term: number; works: string[] };
+/**
+ * A grant. `n` counts the grants of this term to this session, without gaps. With no units it asks
+ * the worker to say where it stands. Payload: the units' bytes in the order of `units`.
+ */
+export type Work = {
+  t: 'work';
+  term: number;
+  n: number;
+  epic: string;
+  work: string;
+  brief: string;
+  units: Ranges;
+  /** Only units that are not at their first attempt or first step. */
+  again?: { unit: number; attempt: number; step: number }[];
+};
+export type Proceed = { t: 'proceed'; term: number; n: number; go: Ranges; skip: Ranges };
+export type Settled = { t: 'settled'; term: number; grants: { n: number; units: Ranges }[] };
+/** Give back up to `count` units that have not started. */
+export type Recall = { t: 'recall'; term: number; count: number };
+/** Stop these units (all of the epic where `units` is absent): their outcome is decided elsewhere. */
+export type Abort = { t: 'abort'; term: number; epic: string; units?: Ranges };
+/** Part `part` (from 0) of `parts` of a brief. Payload: one unit, the bytes. */
+export type Brief = { t: 'brief'; hash: string; part: number; parts: number };
+export type Refused = { t: 'refused'; code: string; message: string };
+
+export type MasterMessage = WorkAvailable | Work | Proceed | Settled | Recall | Abort | Brief | Refused;
+
+export type Message = WorkerMessage | MasterMessage;
