@@ -41,6 +41,14 @@ export const LOOK_AHEAD_BYTES = 8 * MB;
 export const READ_BYTES = 512 * KB;
 /** Units one read of a spool returns at most. */
 export const READ_UNITS_MAX = 16_384;
+/** Records over the size limit that one read passes: each costs a second look at UNIT_BYTES_MAX bytes. */
+export const BAD_PER_CUT_MAX = 32;
+/** Columns of a CSV header; more is a wrong delimiter or a wrong file. */
+export const CSV_COLUMNS_MAX = 1_000;
+/** Spool files kept open for reading; more are closed and opened again when wanted. */
+export const SPOOLS_OPEN_MAX = 128;
+/** Bytes of briefs a master keeps in memory; the others are read from disk. */
+export const BRIEFS_CACHED_BYTES_MAX = 64 * MB;
 /** Units waiting for a long retry delay, per epic; reading pauses at the limit. */
 export const DELAYED_UNITS_MAX = 100_000;
 /** Epics not yet finished on one master. */
@@ -82,7 +90,31 @@ export const RESEND_MS = 5_000;
 
 /** Bytes buffered to one peer before it is cut as too slow. */
 export const PEER_BUFFER_BYTES_MAX = 8 * MB;
-/** Frames that wait on a worker's link while it is disconnected: none; state is re-sent, frames are not. */
+/** How often a hub pings. Two pings without an answer, or three times this without a ping, end a connection. */
 export const LINK_PING_MS = 2_000;
+/** How long a closing link waits for its peers to take what was sent and to say goodbye. */
+export const LINK_CLOSE_MS = 1_000;
+/** Longest wait for the answer to a connection that a worker makes. */
+export const LINK_HANDSHAKE_MS = 5_000;
+/** A lost link is made again after a random time up to this, which doubles at each failure … */
+export const LINK_RECONNECT_FIRST_MS = 100;
+/** … up to this. */
+export const LINK_RECONNECT_MAX_MS = 5_000;
 /** Events buffered to one subscriber of /v1/events before it is cut. */
 export const EVENTS_BUFFER_BYTES_MAX = 1 * MB;
+/** Subscribers of /v1/events at once; each costs a status per changed epic and tick. */
+export const EVENTS_SUBSCRIBERS_MAX = 256;
+/** Epics in one message of /v1/events, and in the snapshot. */
+export const EVENTS_EPICS_MAX = 100;
+/** Levels of nesting in a JSON body: deeper ones exhaust the stack of whoever walks them. */
+export const JSON_DEPTH_MAX = 64;
+/** Epics on one page of `GET /v1/epics`. */
+export const PAGE_EPICS_MAX = 500;
+/** Largest body of a request that only steers (cancel). */
+export const STEER_BODY_BYTES_MAX = 64 * KB;
+/** Characters of the reason of a cancel. */
+export const REASON_CHARS_MAX = 500;
+/** How long a stopping HTTP server waits for answers under way before it cuts their sockets. */
+export const HTTP_CLOSE_GRACE_MS = 2_000;
+/** Characters of one message or field in the log; the rest is cut. */
+export const LOG_VALUE_CHARS_MAX = 4_000;

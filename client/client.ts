@@ -1,0 +1,174 @@
+/**
+ * A typed client of a master's HTTP interface. Owns requests and how their failures read; an epic's
+ * events are `events.ts`.
+ *
+ * Every failure is a GimmeError: with the code the master gave, or `master_unreachable`.
+ */
+import { ERRORS, GimmeError, type ErrorCode } from '../shared/core/errors.ts';
+import type { EpicPage, EpicState, EpicStatus, Problem, SubmitBody } from '../shared/protocol/api.ts';
+import { Epic } from './epic.ts';
+import type { Source, StreamSource } from './source.ts';
+
+export type ClientOptions = {
+  /** Defaults to http://127.0.0.1:7171. */
+  master?: string;
+  /** Replaces the global fetch. */
+  fetch?: typeof fetch;
+};
+/** A name, or anything that carries one, such as a work definition. */
+export type WorkName = string | { readonly name: string };
+export type Submit = { work: WorkName; source: Source; brief?: unknown; name?: string };
+export type EpicFilter = { state?: EpicState; work?: string; cursor?: string; limit?: number };
+export type Worker = {
+  id: string;
+  name: string;
+  works: string[];
+  labels: Record<string, string>;
+  slots: number;
+  version: string;
+  state: 'ready' | 'draining' | 'suspect';
+  held: number;
+  lastHeardMs: number;
+};
+
+export const DEFAULT_MASTER = 'http://127.0.0.1:7171';
+
+type Call = { method?: string; body?: unknown; stream?: { type: string; body: AsyncIterable<Uint8Array> } };
+
+export class Client {
+  readonly master: string;
+  readonly #fetch: typeof fetch;
+
+  constructor(options: ClientOptions = {}) {
+    this.master = (options.master ?? DEFAULT_MASTER).replace(/\/+$/, '');
+    this.#fetch = options.fetch ?? fetch;
+    if (!/^https?:\/\/[^/?#]+$/.test(this.master)) {
+      throw new GimmeError('bad_config', `master ${JSON.stringify(this.master)} must be an address such as ${DEFAULT_MASTER}`);
+    }
+  }
+
+  /** Submits an epic; resolves once the master has all of it durable. */
+  async submit({ work, source, brief, name }: Submit): Promise<Epic> {
+    const head = { work: typeof work === 'string' ? work : work.name, ...(name === undefined ? {} : { name }) };
+    if (source.type === 'stream') return new Epic(this, await this.#upload(head, source, brief));
+    const body: SubmitBody = { ...head, source, ...(brief === undefined ? {} : { brief }) };
+    return new Epic(this, await this.#call<EpicStatus>('/v1/epics', { method: 'POST', body }));
+  }
+
+  /** One page of epics, newest first; `next` of the answer is the `cursor` of the next page. */
+  epics(filter: EpicFilter = {}): Promise<EpicPage> {
+    return this.#call<EpicPage>(`/v1/epics?${queryOf(filter)}`);
+  }
+
+  /** The epic of this id, or the newest of this name. */
+  async epic(idOrName: string): Promise<Epic> {
+    return new Epic(this, await this.status(idOrName));
+  }
+
+  status(idOrName: string): Promise<EpicStatus> {
+    return this.#call<EpicStatus>(`/v1/epics/${encodeURIComponent(idOrName)}`);
+  }
+
+  /** Cancels an epic. A name that several epics carry is refused as `ambiguous_name`. */
+  cancel(idOrName: string, reason: string): Promise<EpicStatus> {
+    const path = `/v1/epics/${encodeURIComponent(idOrName)}/cancel`;
+    return this.#call<EpicStatus>(path, { method: 'POST', body: { reason } });
+  }
+
+  async workers(): Promise<Worker[]> {
+    return (await this.#call<{ workers: Worker[] }>('/v1/workers')).workers;
+  }
+
+  async #upload(head: { work: string; name?: string }, source: StreamSource, brief: unknown): Promise<EpicStatus> {
+    const body = await source.open();
+    const query = queryOf({ ...head, ...(brief === undefined ? {} : { brief: await this.#putBrief(brief) }) });
+    const type = source.format === 'csv' ? 'text/csv' : 'application/x-ndjson';
+    // A failure to read the source reaches fetch as any other; the person is told of the file instead.
+    const watched = watchFaults(body);
+    try {
+      return await this.#call<EpicStatus>(`/v1/epics?${query}`, { method: 'POST', stream: { type, body: watched.body } });
+    } catch (error) {
+      throw watched.fault() ?? error;
+    }
+  }
+
+  async #putBrief(brief: unknown): Promise<string> {
+    return (await this.#call<{ hash: string }>('/v1/briefs', { method: 'POST', body: brief })).hash;
+  }
+
+  async #call<T>(path: string, { method = 'GET', body, stream }: Call = {}): Promise<T> {
+    const init: RequestInit = { method, redirect: 'error', headers: { accept: 'application/json' } };
+    if (stream) {
+      Object.assign(init, { body: stream.body, duplex: 'half', headers: { 'content-type': stream.type } });
+    } else if (body !== undefined) {
+      Object.assign(init, { body: JSON.stringify(body), headers: { 'content-type': 'application/json' } });
+    }
+    let answer: Response;
+    let text: string;
+    try {
+      answer = await this.#fetch(this.master + path, init);
+      text = await answer.text();
+    } catch (cause) {
+      throw unreachableMaster(this.master, cause);
+    }
+    const value = parsed(text);
+    if (!answer.ok) throw errorOf(this.master, answer.status, value);
+    if (typeof value !== 'object' || value === null) throw errorOf(this.master, answer.status, undefined);
+    return value as T;
+  }
+}
+
+function queryOf(fields: Record<string, string | number | undefined>): URLSearchParams {
+  const query = new URLSearchParams();
+  for (const [name, value] of Object.entries(fields)) if (value !== undefined) query.set(name, String(value));
+  return query;
+}
+
+function watchFaults(source: AsyncIterable<Uint8Array>): { body: AsyncIterable<Uint8Array>; fault(): unknown } {
+  let fault: unknown;
+  async function* body(): AsyncGenerator<Uint8Array> {
+    try {
+      yield* source;
+    } catch (error) {
+      fault = error;
+      throw error;
+    }
+  }
+  return { body: body(), fault: () => fault };
+}
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+function errorOf(master: string, status: number, value: unknown): GimmeError {
+  const { code, detail } = (value ?? {}) as Partial<Problem>;
+  if (typeof code === 'string' && Object.hasOwn(ERRORS, code) && typeof detail === 'string') {
+    return new GimmeError(code as ErrorCode, detail);
+  }
+  return new GimmeError('master_unreachable', `what answers at ${master} is not a Gimmework master (HTTP ${status}); check the address`);
+}
+
+/** The error of a request that got no answer. */
+export function unreachableMaster(master: string, thrown: unknown): GimmeError {
+  const cause = (thrown as { cause?: unknown }).cause ?? thrown;
+  const { code, message } = cause as { code?: string; message?: string };
+  const words: Record<string, string> = {
+    ECONNREFUSED: 'connection refused',
+    ENOTFOUND: 'no such host',
+    EAI_AGAIN: 'no such host',
+    ECONNRESET: 'connection broken off',
+    UND_ERR_SOCKET: 'connection broken off',
+    EPIPE: 'connection broken off',
+  };
+  const why = words[code ?? ''] ?? message ?? String(thrown);
+  return new GimmeError(
+    'master_unreachable',
+    `no master answers at ${master} (${why}); start one with \`gimme master\` or name it by --master or GIMMEWORK_MASTER`,
+    { cause: thrown },
+  );
+}

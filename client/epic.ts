@@ -1,0 +1,54 @@
+/** A submitted epic as a program holds it: ask, follow, wait, cancel. Holds no connection of its own. */
+import { GimmeError } from '../shared/core/errors.ts';
+import type { EpicStatus } from '../shared/protocol/api.ts';
+import type { Client } from './client.ts';
+import { followEpic } from './events.ts';
+
+export class Epic {
+  readonly id: string;
+  readonly name: string;
+  readonly work: string;
+  /** What the master said when this handle was made. */
+  readonly first: EpicStatus;
+  readonly #client: Client;
+
+  constructor(client: Client, status: EpicStatus) {
+    this.#client = client;
+    this.first = status;
+    this.id = status.id;
+    this.name = status.name;
+    this.work = status.work;
+  }
+
+  status(): Promise<EpicStatus> {
+    return this.#client.status(this.id);
+  }
+
+  cancel(reason: string): Promise<EpicStatus> {
+    return this.#client.cancel(this.id, reason);
+  }
+
+  /**
+   * Follows the epic: its state now, then its newest state each time it changed, the last one being
+   * its end. A consumer that is slow misses states in between, never the last. Survives the loss of
+   * the master for a while, then throws `master_unreachable`.
+   */
+  watch(options: { signal?: AbortSignal } = {}): AsyncGenerator<EpicStatus> {
+    return followEpic(this.#client, this.id, options.signal);
+  }
+
+  /** Resolves with the end state, or throws `wait_timeout`; the epic goes on then. */
+  async wait({ timeoutMs }: { timeoutMs?: number } = {}): Promise<EpicStatus> {
+    const stop = new AbortController();
+    const timer = timeoutMs === undefined ? undefined : setTimeout(() => stop.abort(), timeoutMs);
+    let last = this.first;
+    try {
+      for await (const status of this.watch({ signal: stop.signal })) last = status;
+    } finally {
+      clearTimeout(timer);
+    }
+    if (last.state !== 'running') return last;
+    const { outstanding } = last.totals;
+    throw new GimmeError('wait_timeout', `epic ${this.name} still runs after ${timeoutMs} ms, ${outstanding} units outstanding`);
+  }
+}

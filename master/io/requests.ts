@@ -1,0 +1,158 @@
+/**
+ * What requests may say: turns query, headers and JSON bodies into typed values, or throws
+ * `bad_request` naming the field and the cure. Owns no I/O. Nothing unknown is ever ignored, and what
+ * belongs to later versions is refused as not supported yet.
+ */
+import { GimmeError } from '../../shared/core/errors.ts';
+import { isId } from '../../shared/core/ids.ts';
+import { JSON_DEPTH_MAX, PAGE_EPICS_MAX, REASON_CHARS_MAX } from '../../shared/core/limits.ts';
+import type { EpicState, SubmitBody, SubmitQuery } from '../../shared/protocol/api.ts';
+
+const LATER_FIELDS = new Set([
+  ...['deadline', 'priority', 'rate', 'rateKey', 'rate-key', 'replyTo', 'reply-to', 'key'],
+  ...['idempotencyKey', 'idempotency-key', 'tenant', 'slots', 'strict', 'dryRun'],
+]);
+const LATER_HEADERS = ['idempotency-key', 'if-match', 'prefer'];
+const STATES: readonly EpicState[] = ['running', 'finished', 'failed', 'cancelled'];
+const ID_RULE = 'must be 1 to 64 of A-Z a-z 0-9 _ -';
+
+export type ListQuery = { state?: EpicState; work?: string; cursor?: string; limit: number };
+
+/** Refuses headers that would change the meaning of a call but are not supported. */
+export function checkHeaders(headers: Record<string, unknown>): void {
+  for (const name of LATER_HEADERS) {
+    if (headers[name] !== undefined) refuse(`header ${name} is not supported yet; leave it out`);
+  }
+  const encoding = headers['content-encoding'];
+  if (encoding !== undefined && encoding !== 'identity') {
+    refuse('header content-encoding is not supported; send the body as it is');
+  }
+}
+
+/** Checks the JSON body of a submit. */
+export function submitBody(body: unknown): SubmitBody {
+  const fields = objectOf(body, 'the body', ['work', 'name', 'source', 'brief']);
+  const submit: SubmitBody = { work: idOf(fields.work, 'work'), source: sourceOf(fields.source) };
+  if (fields.name !== undefined) submit.name = idOf(fields.name, 'name');
+  if (fields.brief !== undefined) submit.brief = fields.brief;
+  return submit;
+}
+
+/** Checks the query of a submit whose body is a stream of records. */
+export function submitQuery(query: unknown): SubmitQuery {
+  const fields = objectOf(query, 'the query', ['work', 'name', 'brief']);
+  const submit: SubmitQuery = { work: idOf(fields.work, 'work') };
+  if (fields.name !== undefined) submit.name = idOf(fields.name, 'name');
+  if (fields.brief !== undefined) submit.brief = idOf(fields.brief, 'brief');
+  return submit;
+}
+
+export function listQuery(query: unknown): ListQuery {
+  const fields = objectOf(query, 'the query', ['state', 'work', 'cursor', 'limit']);
+  const list: ListQuery = { limit: limitOf(fields.limit) };
+  if (fields.state !== undefined) list.state = stateOf(fields.state);
+  if (fields.work !== undefined) list.work = idOf(fields.work, 'work');
+  if (fields.cursor !== undefined) list.cursor = idOf(fields.cursor, 'cursor');
+  return list;
+}
+
+/** The reason in the body of a cancel. */
+export function cancelBody(body: unknown): string {
+  const { reason } = objectOf(body, 'the body', ['reason']);
+  if (typeof reason !== 'string' || reason.trim() === '') refuse('field reason must be a text that says why');
+  if (reason.length > REASON_CHARS_MAX) refuse(`field reason is over ${REASON_CHARS_MAX} characters; shorten it`);
+  return reason;
+}
+
+/** Refuses any query parameter. */
+export function noQuery(query: unknown): void {
+  objectOf(query, 'the query', []);
+}
+
+/** The id or name of an epic in a path; one that cannot be an id is not looked up at all. */
+export function epicParam(params: unknown): string {
+  const { id } = params as { id: string };
+  if (!isId(id)) throw new GimmeError('not_found', 'no epic has this id or name: it is not a valid one');
+  return id;
+}
+
+/**
+ * Finds what is wrong with the bytes of a JSON value before they are parsed: not UTF-8, or nested so
+ * deeply that walking the value would exhaust memory or stack.
+ */
+export function jsonFault(bytes: Uint8Array, isUtf8: (bytes: Uint8Array) => boolean): GimmeError | undefined {
+  if (!isUtf8(bytes)) return new GimmeError('bad_request', 'the body is not UTF-8; encode it as UTF-8');
+  let depth = 0;
+  let inText = false;
+  for (let i = 0; i < bytes.length; i++) {
+    const byte = bytes[i];
+    if (inText) {
+      if (byte === 0x5c) i++;
+      else if (byte === 0x22) inText = false;
+    } else if (byte === 0x22) inText = true;
+    else if (byte === 0x7b || byte === 0x5b) {
+      if (++depth > JSON_DEPTH_MAX) {
+        return new GimmeError('bad_request', `the body is nested over ${JSON_DEPTH_MAX} levels deep; flatten it`);
+      }
+    } else if (byte === 0x7d || byte === 0x5d) depth--;
+  }
+  return undefined;
+}
+
+function sourceOf(value: unknown): SubmitBody['source'] {
+  const type = typeof value === 'object' && value !== null ? (value as { type?: unknown }).type : undefined;
+  if (type === 'range') {
+    const { from, to } = objectOf(value, 'field source', ['type', 'from', 'to']);
+    const range = { from: wholeOf(from, 'source.from'), to: wholeOf(to, 'source.to') };
+    if (range.to < range.from) refuse('field source.to must not be less than source.from');
+    return { type, ...range };
+  }
+  if (type === 'units') {
+    const { units } = objectOf(value, 'field source', ['type', 'units']);
+    if (!Array.isArray(units)) refuse('field source.units must be a list');
+    return { type, units };
+  }
+  refuse('field source must be an object with type "range" or "units"; send files as text/csv or application/x-ndjson');
+}
+
+function objectOf(value: unknown, where: string, allowed: string[]): Record<string, unknown> {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) refuse(`${where} must be an object`);
+  for (const name of Object.keys(value)) {
+    if (allowed.includes(name)) continue;
+    const shown = JSON.stringify(name.slice(0, 64));
+    if (LATER_FIELDS.has(name)) refuse(`field ${shown} is not supported yet; leave it out`);
+    const known = allowed.length === 0 ? 'none is known here' : `known are ${allowed.join(', ')}`;
+    refuse(`${where} has an unknown field ${shown}; ${known}`);
+  }
+  return { ...(value as Record<string, unknown>) };
+}
+
+function idOf(value: unknown, field: string): string {
+  if (value === undefined) refuse(`field ${field} is missing; it ${ID_RULE}`);
+  if (!isId(value)) refuse(`field ${field} ${ID_RULE}`);
+  return value;
+}
+
+function wholeOf(value: unknown, field: string): number {
+  if (!Number.isSafeInteger(value) || (value as number) < 0) {
+    refuse(`field ${field} must be a whole number from 0 to ${Number.MAX_SAFE_INTEGER}`);
+  }
+  return value as number;
+}
+
+function limitOf(value: unknown): number {
+  if (value === undefined) return 50;
+  const limit = typeof value === 'string' && /^\d{1,6}$/.test(value) ? Number(value) : 0;
+  if (limit < 1 || limit > PAGE_EPICS_MAX) refuse(`field limit must be a whole number from 1 to ${PAGE_EPICS_MAX}`);
+  return limit;
+}
+
+function stateOf(value: unknown): EpicState {
+  const state = STATES.find((known) => known === value);
+  if (state === undefined) refuse(`field state must be one of ${STATES.join(', ')}`);
+  return state;
+}
+
+function refuse(message: string): never {
+  throw new GimmeError('bad_request', message);
+}
