@@ -36,6 +36,7 @@ export const ERRORS = {
   master_unreachable: row(503, 1, true, 'Start `gimme master`, or name the right one by --master or GIMMEWORK_MASTER.'),
   smtp_unreachable: row(503, 1, true, 'Start the SMTP server, or name the right one by --smtp or GIMMEWORK_SMTP_URL.'),
   link_down: row(503, 1, true, 'The link is being made again; nothing is lost.'),
+  link_refused: row(403, 4, false, 'The master refused this worker; check the address given by --master and both versions.'),
   protocol_version: row(400, 1, false, 'Run the same version of Gimmework on master and worker.'),
   bad_message: row(400, 1, false, 'A peer sent what the protocol does not allow; it was refused and counted.'),
   peer_too_slow: row(503, 1, true, 'The peer did not read in time and was cut; it connects again by itself.'),
