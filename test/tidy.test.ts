@@ -70,7 +70,7 @@ describe('imports', () => {
     imported.delete(undefined);
     const stray = [...imported].filter((name) => name !== undefined && !(name in pkg.dependencies));
     assert.deepEqual(stray, [], 'imported, but not in dependencies');
-    const idle = Object.keys(pkg.dependencies).filter((name) => name !== 'tsx' && !imported.has(name));
+    const idle = Object.keys(pkg.dependencies).filter((name) => !imported.has(name));
     assert.deepEqual(idle, [], 'in dependencies, but not imported');
   });
 

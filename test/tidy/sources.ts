@@ -43,11 +43,18 @@ const BARE_STATEMENT = /^\s*import\s*['"]([^'"\n]+)['"]/gm;
 const CALL = /\bimport\(\s*['"]([^'"\n]+)['"]/g;
 const FILE_URL = /\bnew URL\(\s*['"](\.[^'"\n]+)['"],\s*import\.meta\.url/g;
 
-/** Everything that a text imports: statements, `import('…')`, and files named by `new URL('./…', import.meta.url)`. */
+/** Everything that a text imports: statements and `import('…')`. */
 export function importsOf(text: string): string[] {
-  return [STATEMENT, BARE_STATEMENT, CALL, FILE_URL].flatMap((pattern) =>
-    [...text.matchAll(pattern)].map((match) => match[1] as string),
-  );
+  return matches(text, [STATEMENT, BARE_STATEMENT, CALL]);
+}
+
+/** The files that a text names by `new URL('./…', import.meta.url)`: threads and processes that it starts. */
+export function fileUrlsOf(text: string): string[] {
+  return matches(text, [FILE_URL]);
+}
+
+function matches(text: string, patterns: RegExp[]): string[] {
+  return patterns.flatMap((pattern) => [...text.matchAll(pattern)].map((match) => match[1] as string));
 }
 
 /** The path from the root that a relative import in this file leads to. */
@@ -55,14 +62,15 @@ export function target(file: string, specifier: string): string {
   return relative(ROOT, join(ROOT, dirname(file), specifier));
 }
 
-/** All files that these roots reach by import, themselves among them. */
+/** All files that these roots reach, themselves among them. */
 export function reachable(roots: string[]): Set<string> {
   const reached = new Set<string>();
   const open = [...roots];
   for (let file = open.pop(); file !== undefined; file = open.pop()) {
     if (reached.has(file) || !existsSync(join(ROOT, file)) || !/\.[mc]?[tj]sx?$/.test(file)) continue;
     reached.add(file);
-    for (const specifier of importsOf(textOf(file))) {
+    const text = textOf(file);
+    for (const specifier of [...importsOf(text), ...fileUrlsOf(text)]) {
       if (specifier.startsWith('.')) open.push(target(file, specifier));
     }
   }
