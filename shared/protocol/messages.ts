@@ -79,7 +79,8 @@ export type Heartbeat = Demand & {
   steps: Record<string, StepCounters>;
 };
 export type GimmeWork = Demand & { t: 'gimme'; reports: GrantReport[] };
-export type Begin = { t: 'begin'; epic: string; term: number; n: number; units: Ranges };
+/** `at` counts together with Demand: a `cleared` told before it never undoes this Begin. */
+export type Begin = { t: 'begin'; at: number; epic: string; term: number; n: number; units: Ranges };
 export type WantBrief = { t: 'want-brief'; hash: string };
 export type Bye = { t: 'bye'; reason: string };
 

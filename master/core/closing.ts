@@ -1,0 +1,69 @@
+/**
+ * Closing and finishing: a cancelled epic gives up what nobody has begun, waits one lease for what may
+ * have had an effect, and then finishes with every unit listed.
+ */
+import { IntervalSet } from '../../shared/core/intervalSet.ts';
+import type { Ranges, UnitFault } from '../../shared/protocol/messages.ts';
+import type { Epic } from './epic.ts';
+import type { Grant, LiveEpic } from './live.ts';
+import type { MasterState } from './state.ts';
+
+/** Cancels a running epic; does nothing when it is closing or over. */
+export function cancel(s: MasterState, id: string, reason: string): void {
+  const live = s.liveOf(id);
+  if (!live || live.epic.closing !== undefined) return;
+  const { epic } = live;
+  s.touched.add(live);
+  s.record({ k: 'closing', epic: id, reason, wallMs: s.now.wallMs });
+  const never = live.takeUngranted();
+  if (never.length > 0) s.record({ k: 'settled', epic: id, cancelled: never });
+  live.closeAtMs = s.listenedMs + s.settings.leaseMs;
+  for (const grant of [...live.grants]) {
+    s.send(grant.session, { t: 'abort', term: s.term, epic: id, units: grant.units.ranges() });
+    const free = withoutEffect(epic, grant);
+    s.release(grant, free);
+    if (free.length > 0) s.record({ k: 'settled', epic: id, cancelled: free });
+  }
+}
+
+/** Units of a grant that certainly had no effect: no step has one, or none may begin without asking. */
+function withoutEffect(epic: Epic, grant: Grant): Ranges {
+  if (epic.effectFree) return grant.units.ranges();
+  if (epic.manifest?.steps.some((step) => step.effect === 'at-least-once')) return [];
+  const free = IntervalSet.of(grant.units.ranges());
+  for (const unit of epic.begun.keys()) free.remove(unit, unit + 1);
+  return free.ranges();
+}
+
+/** Gives up waiting for the workers of a closing epic once a lease has passed. */
+export function closeOverdue(s: MasterState, live: LiveEpic): void {
+  if (live.closeAtMs === undefined || s.listenedMs < live.closeAtMs) return;
+  for (const grant of [...live.grants]) {
+    const units = grant.units.ranges();
+    s.dropGrant(grant);
+    giveUp(s, live, units, `the epic was cancelled and worker ${grant.session} did not say how it ended`);
+  }
+}
+
+/** Settles units as unknown: their effect may have happened and nobody will tell. */
+export function giveUp(s: MasterState, live: LiveEpic, units: Ranges, message: string): void {
+  const unknown: UnitFault[] = [];
+  for (let i = 0; i < units.length; i += 2) {
+    for (let unit = units[i] as number; unit < (units[i + 1] as number); unit++) {
+      unknown.push({ unit, code: 'effect_unknown', message, step: '', attempt: 1 });
+    }
+  }
+  if (unknown.length > 0) s.record({ k: 'settled', epic: live.epic.id, unknown });
+}
+
+/** Finishes the epic if its source is drained and nothing is outstanding. */
+export function finishIfDone(s: MasterState, live: LiveEpic): void {
+  const { epic } = live;
+  if (!epic.active) return;
+  live.prune();
+  if (!epic.drained || epic.outstanding > 0) return;
+  const outcome = epic.closing === undefined ? 'finished' : 'cancelled';
+  s.record({ k: 'epic-finished', epic: epic.id, outcome, wallMs: s.now.wallMs });
+  s.live.delete(epic.id);
+  s.granting.delete(live);
+}

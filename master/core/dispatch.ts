@@ -1,0 +1,94 @@
+/**
+ * Dispatch: gives ready units to sessions with credit.
+ *
+ * D1: no session ever gets more than its credit.
+ * D2: when less is ready than wanted, each session gets a part in proportion to its credit; epics take turns.
+ */
+import { IntervalSet } from '../../shared/core/intervalSet.ts';
+import { GRANT_UNITS_MAX } from '../../shared/core/limits.ts';
+import type { Work } from '../../shared/protocol/messages.ts';
+import type { Cut, Grant, LiveEpic } from './live.ts';
+import type { Session } from './session.ts';
+import type { MasterState } from './state.ts';
+
+/** Grants what is ready to whoever wants it. */
+export function dispatch(s: MasterState): void {
+  for (const live of s.touched) {
+    if (live.ready.isEmpty || live.epic.closing !== undefined) s.granting.delete(live);
+    else s.granting.add(live);
+  }
+  if (s.granting.size === 0 || s.hungry.size === 0) return;
+  const wanted = new Map<LiveEpic, number>();
+  for (const live of s.granting) wanted.set(live, creditFor(s, live));
+  for (const session of [...s.hungry]) {
+    feed(s, session, wanted);
+    s.weigh(session);
+    if (session.credit <= 0) continue;
+    // Still hungry: it goes to the back, so that the next unit is first offered to another.
+    s.hungry.delete(session);
+    s.hungry.add(session);
+  }
+}
+
+/** Credit of all hungry sessions that run this epic. */
+function creditFor(s: MasterState, live: LiveEpic): number {
+  let sum = 0;
+  for (const session of s.hungry) if (s.offers(session, live)) sum += session.credit;
+  return sum;
+}
+
+function feed(s: MasterState, session: Session, wanted: Map<LiveEpic, number>): void {
+  const offered = [...s.granting].filter((live) => s.offers(session, live));
+  const share = session.credit;
+  for (let i = 0; i < offered.length && session.credit > 0; i++) {
+    const live = offered[i] as LiveEpic;
+    const total = Math.max(wanted.get(live) ?? 0, 1);
+    const scarce = live.ready.count < total;
+    const turn = Math.ceil(session.credit / (offered.length - i));
+    const count = scarce ? Math.min(turn, Math.ceil((live.ready.count * share) / total)) : turn; // D2
+    wanted.set(live, total - Math.min(share, total));
+    grantUnits(s, session, live, Math.min(count, session.credit)); // D1
+    s.granting.delete(live);
+    if (!live.ready.isEmpty) s.granting.add(live);
+  }
+}
+
+function grantUnits(s: MasterState, session: Session, live: LiveEpic, count: number): void {
+  for (let left = count; left > 0; ) {
+    const cut = live.cut(Math.min(left, GRANT_UNITS_MAX));
+    if (!cut) return;
+    left -= cut.count;
+    grant(s, session, live, cut);
+  }
+}
+
+function grant(s: MasterState, session: Session, live: LiveEpic, cut: Cut): void {
+  const { epic } = live;
+  const n = session.number(cut.count, s.listenedMs);
+  const held: Grant = { session: session.id, n, live, units: IntervalSet.of(cut.units) };
+  session.grants.set(n, held);
+  live.grants.add(held);
+  live.leased += cut.count;
+  s.touched.add(live);
+  const message: Work = {
+    t: 'work',
+    term: s.term,
+    n,
+    epic: epic.id,
+    work: epic.work,
+    brief: epic.brief,
+    units: cut.units,
+  };
+  const again = resumesOf(live, held);
+  if (again.length > 0) message.again = again;
+  s.send(session.id, message, cut.after, cut.payload);
+}
+
+function resumesOf(live: LiveEpic, held: Grant): NonNullable<Work['again']> {
+  const again: NonNullable<Work['again']> = [];
+  if (live.epic.resume.size === 0) return again;
+  for (const [unit, { attempt, step }] of live.epic.resume) {
+    if (held.units.has(unit)) again.push({ unit, attempt, step });
+  }
+  return again;
+}

@@ -1,0 +1,257 @@
+/**
+ * An epic's durable state: what a replay of its records gives. Owns the arithmetic and who began
+ * what; does not own grants, sessions or bytes (they are volatile, see `live.ts`).
+ *
+ * States: running → finished | failed | cancelled. `closing` is set while a cancelled epic waits for
+ * units whose effect may have begun.
+ *
+ * E1: read = succeeded + failed + unknown + skipped + cancelled + missing + outstanding (G1).
+ * E2: a settled unit is never settled again; only `resolved` may change an `unknown` one, once (G5).
+ * E3: only `apply` changes anything here.
+ */
+import { assert, unreachable } from '../../shared/core/errors.ts';
+import { countOf, eachOf, IntervalSet } from '../../shared/core/intervalSet.ts';
+import type { EpicState, Totals } from '../../shared/protocol/api.ts';
+import type { Ranges, UnitFault, WorkManifest } from '../../shared/protocol/messages.ts';
+import type { EpicCheckpoint, EpicRecord, EpicRecordOf, Outcome, Resume, Token } from './records.ts';
+import type { SourceSpec } from './source.ts';
+
+export class Epic {
+  readonly id: string;
+  readonly name: string;
+  readonly work: string;
+  readonly source: SourceSpec;
+  readonly brief: string;
+  readonly submittedWallMs: number;
+
+  state: EpicState = 'running';
+  manifest: WorkManifest | undefined;
+  read = 0;
+  /** Where the next read of the source begins. */
+  offset: number;
+  drained = false;
+  closing: string | undefined;
+  finishedWallMs: number | undefined;
+  readonly settled = new IntervalSet();
+  readonly counts: Record<Outcome, number> = {
+    succeeded: 0,
+    failed: 0,
+    unknown: 0,
+    skipped: 0,
+    cancelled: 0,
+    missing: 0,
+  };
+  /** Failed and unknown units by code. */
+  readonly faults = new Map<string, number>();
+  /** Units whose at-most-once effect has begun, and under which token. */
+  readonly begun = new Map<number, Token>();
+  /** Unsettled units that have run before. */
+  readonly resume = new Map<number, Resume>();
+  /** Unknown units and the token that may still resolve them. */
+  readonly unknownBy = new Map<number, { by: Token; code: string }>();
+
+  constructor(record: EpicRecordOf<'epic-submitted'> | EpicCheckpoint) {
+    this.id = record.epic;
+    this.name = record.name;
+    this.work = record.work;
+    this.source = record.source;
+    this.brief = record.brief;
+    this.submittedWallMs = record.wallMs;
+    this.offset = record.source.type === 'spool' ? record.source.body : 0;
+    if (record.k === 'epic-checkpoint') this.#restore(record);
+  }
+
+  /** The whole of this epic as one record. */
+  checkpoint(): EpicCheckpoint {
+    const { id, name, work, source, brief, submittedWallMs, state, manifest, read, offset, drained } = this;
+    const { closing, finishedWallMs } = this;
+    return {
+      k: 'epic-checkpoint',
+      epic: id,
+      name,
+      work,
+      source,
+      brief,
+      wallMs: submittedWallMs,
+      state,
+      ...(manifest && { manifest }),
+      read,
+      offset,
+      drained,
+      ...(closing !== undefined && { closing }),
+      ...(finishedWallMs !== undefined && { finishedWallMs }),
+      settled: this.settled.ranges(),
+      counts: { ...this.counts },
+      faults: [...this.faults],
+      begun: [...this.begun],
+      resume: [...this.resume],
+      unknownBy: [...this.unknownBy],
+    };
+  }
+
+  #restore(record: EpicCheckpoint): void {
+    this.state = record.state;
+    this.manifest = record.manifest;
+    this.read = record.read;
+    this.offset = record.offset;
+    this.drained = record.drained;
+    this.closing = record.closing;
+    this.finishedWallMs = record.finishedWallMs;
+    this.settled.addAll(record.settled);
+    Object.assign(this.counts, record.counts);
+    for (const [code, count] of record.faults) this.faults.set(code, count);
+    for (const [unit, by] of record.begun) this.begun.set(unit, by);
+    for (const [unit, resume] of record.resume) this.resume.set(unit, resume);
+    for (const [unit, unknown] of record.unknownBy) this.unknownBy.set(unit, unknown);
+  }
+
+  get outstanding(): number {
+    return this.read - this.settled.count;
+  }
+
+  get active(): boolean {
+    return this.state === 'running';
+  }
+
+  /** Whether any step must never run twice in doubt. */
+  get atMostOnce(): boolean {
+    return this.manifest?.steps.some((step) => step.effect === 'at-most-once') ?? false;
+  }
+
+  /** Whether every step may be run any number of times, so that a granted unit can be given up at once. */
+  get effectFree(): boolean {
+    return this.manifest?.steps.every((step) => step.effect === 'none') ?? true;
+  }
+
+  totals(): Totals {
+    return { read: this.read, ...this.counts, outstanding: this.outstanding };
+  }
+
+  apply(record: EpicRecord): void {
+    switch (record.k) {
+      case 'epic-submitted':
+      case 'epic-checkpoint':
+        return assert(false, `epic ${this.id} submitted twice`);
+      case 'settings-frozen':
+        this.manifest = record.manifest;
+        return;
+      case 'horizon':
+        assert(record.to >= this.read && !this.drained, `horizon of ${this.id} moved back to ${record.to}`);
+        this.read = record.to;
+        this.offset = record.offset;
+        this.drained = record.end;
+        return;
+      case 'settled':
+        return this.#settle(record);
+      case 'resolved':
+        return this.#resolve(record);
+      case 'begun':
+        return eachOf(record.units, (unit) => void this.begun.set(unit, record.by));
+      case 'cleared':
+        return eachOf(record.units, (unit) => void this.begun.delete(unit));
+      case 'delayed':
+        return this.#delay(record);
+      case 'lease-expired':
+        return this.#expire(record);
+      case 'closing':
+        this.closing = record.reason;
+        return;
+      case 'epic-finished':
+        return this.#finish(record);
+      default:
+        return unreachable(record);
+    }
+  }
+
+  #settle(record: EpicRecordOf<'settled'>): void {
+    this.#count('succeeded', record.succeeded);
+    this.#count('skipped', record.skipped);
+    this.#count('cancelled', record.cancelled);
+    for (const fault of record.failed ?? []) this.#fault('failed', fault);
+    for (const fault of record.unknown ?? []) {
+      const by = this.begun.get(fault.unit) ?? record.by;
+      this.#fault('unknown', fault);
+      if (by) this.unknownBy.set(fault.unit, { by, code: fault.code });
+    }
+  }
+
+  #count(outcome: Outcome, units: Ranges | undefined): void {
+    if (!units || units.length === 0) return;
+    const added = this.settled.addAll(units);
+    assert(added === countOf(units), `epic ${this.id} settles units twice: ${outcome} ${units.join(',')}`); // E2
+    this.counts[outcome] += added;
+    this.#forget(units);
+  }
+
+  #fault(outcome: 'failed' | 'unknown', fault: UnitFault): void {
+    this.#count(outcome, [fault.unit, fault.unit + 1]);
+    this.faults.set(fault.code, (this.faults.get(fault.code) ?? 0) + 1);
+  }
+
+  #forget(units: Ranges): void {
+    if (this.begun.size === 0 && this.resume.size === 0) return;
+    eachOf(units, (unit) => {
+      this.begun.delete(unit);
+      this.resume.delete(unit);
+    });
+  }
+
+  #resolve(record: EpicRecordOf<'resolved'>): void {
+    eachOf(record.succeeded ?? [], (unit) => {
+      this.#unfault(unit);
+      this.counts.succeeded += 1;
+    });
+    for (const fault of record.failed ?? []) {
+      this.#unfault(fault.unit);
+      this.counts.failed += 1;
+      this.faults.set(fault.code, (this.faults.get(fault.code) ?? 0) + 1);
+    }
+  }
+
+  #unfault(unit: number): void {
+    const unknown = this.unknownBy.get(unit);
+    assert(unknown, `epic ${this.id} resolves unit ${unit}, which is not unknown`); // E2
+    this.unknownBy.delete(unit);
+    this.counts.unknown -= 1;
+    const left = (this.faults.get(unknown.code) ?? 1) - 1;
+    if (left > 0) this.faults.set(unknown.code, left);
+    else this.faults.delete(unknown.code);
+  }
+
+  #delay(record: EpicRecordOf<'delayed'>): void {
+    for (const { unit, attempt, step, dueWallMs } of record.units) {
+      this.begun.delete(unit);
+      this.resume.set(unit, { attempt, step, dueWallMs });
+    }
+  }
+
+  #expire(record: EpicRecordOf<'lease-expired'>): void {
+    eachOf(record.again, (unit) => {
+      const before = this.resume.get(unit);
+      this.resume.set(unit, { attempt: (before?.attempt ?? 1) + 1, step: before?.step ?? 0, dueWallMs: 0 });
+    });
+    eachOf(record.unknown, (unit) => {
+      const by = this.begun.get(unit);
+      this.#fault('unknown', lostFault(unit, record.session));
+      if (by) this.unknownBy.set(unit, { by, code: 'lease_expired' });
+    });
+  }
+
+  #finish(record: EpicRecordOf<'epic-finished'>): void {
+    assert(
+      this.drained && this.outstanding === 0,
+      `epic ${this.id} finishes with ${this.outstanding} outstanding`,
+    );
+    this.state = record.outcome;
+    this.finishedWallMs = record.wallMs;
+    this.unknownBy.clear();
+    this.begun.clear();
+    this.resume.clear();
+  }
+}
+
+/** The fault of a unit whose holder was lost after its effect had begun. */
+export function lostFault(unit: number, session: string): UnitFault {
+  const message = `worker ${session} was lost after the effect had begun`;
+  return { unit, code: 'lease_expired', message, step: '', attempt: 1 };
+}

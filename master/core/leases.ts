@@ -1,0 +1,141 @@
+/**
+ * Leases: who still lives, which grants were lost on the way, what a lost session leaves behind, and
+ * what a returning one may keep.
+ *
+ * A lease is per session and ages by `listenedMs` only: while the master itself stands still nobody expires.
+ */
+import { IntervalSet } from '../../shared/core/intervalSet.ts';
+import type { Heartbeat, HeldGrant, Hello, Ranges } from '../../shared/protocol/messages.ts';
+import { giveUp } from './closing.ts';
+import type { Grant, LiveEpic } from './live.ts';
+import { Session } from './session.ts';
+import type { MasterState } from './state.ts';
+
+/** How many leases the numbering of an expired session is remembered, should it come back. */
+const REMEMBER_LEASES = 20;
+
+/** Any message renews the lease of its session. */
+export function hear(s: MasterState, session: Session): void {
+  session.leaseUntilMs = s.listenedMs + s.settings.leaseMs;
+  session.lastHeardMonoMs = s.now.monoMs;
+}
+
+/** Takes a worker in, new or returning, and settles what it may keep of what it holds. */
+export function takeHello(s: MasterState, id: string, hello: Hello): Session {
+  const session = s.sessions.get(id) ?? new Session(id);
+  s.sessions.set(id, session);
+  session.introduce(hello);
+  hear(s, session);
+  if (session.demand(hello)) {
+    dropLost(s, session, new Set(hello.held.filter((held) => held.term === s.term).map((held) => held.n)));
+  }
+  for (const held of hello.held) reattach(s, session, held);
+  if (session.oldestSentMs !== undefined) probe(s, session);
+  for (const live of s.live.values()) s.touched.add(live);
+  s.weigh(session);
+  return session;
+}
+
+export function takeHeartbeat(s: MasterState, session: Session, beat: Heartbeat): void {
+  if (session.demand(beat)) {
+    dropLost(s, session, new Set(beat.held));
+    session.steps = beat.steps;
+  }
+  const oldest = session.oldestSentMs;
+  if (oldest !== undefined && s.listenedMs - oldest >= s.settings.heartbeatMs) probe(s, session);
+  s.weigh(session);
+}
+
+/** Asks a session where it stands, by a grant of nothing: the answer tells which grants before it were lost. */
+function probe(s: MasterState, session: Session): void {
+  const n = session.number(0, s.listenedMs);
+  s.send(session.id, { t: 'work', term: s.term, n, epic: '-', work: '-', brief: '', units: [] });
+}
+
+/** Puts back the units of grants that the worker knows of but does not hold: they were lost on the way. */
+function dropLost(s: MasterState, session: Session, held: ReadonlySet<number>): void {
+  for (const grant of [...session.grants.values()]) {
+    if (grant.n > session.lastGrant || held.has(grant.n)) continue;
+    const units = grant.units.ranges();
+    s.counters.grantsLost += 1;
+    s.dropGrant(grant);
+    s.putBack(grant.live, units);
+  }
+}
+
+/** Lets a session keep what it says it holds where nobody else has it; the rest it is told to drop. */
+function reattach(s: MasterState, session: Session, held: HeldGrant): void {
+  if (held.term === s.term && session.grants.has(held.n)) return;
+  const live = s.liveOf(held.epic);
+  const mine = live ? unclaimed(live, held.units) : [];
+  if (live && mine.length > 0 && live.epic.closing === undefined && held.term === s.term) {
+    live.takeSettled(mine);
+    const grant: Grant = { session: session.id, n: held.n, live, units: IntervalSet.of(mine) };
+    live.grants.add(grant);
+    live.leased += grant.units.count;
+    session.grants.set(held.n, grant);
+  }
+  const others = live ? IntervalSet.of(mine).missingFrom(held.units) : held.units;
+  const begun = live ? ownUnknown(live, session.id, held) : new IntervalSet();
+  const drop = begun.missingFrom(others);
+  if (drop.length > 0) s.send(session.id, { t: 'abort', term: s.term, epic: held.epic, units: drop });
+}
+
+function unclaimed(live: LiveEpic, units: Ranges): Ranges {
+  const free = IntervalSet.of(live.epic.settled.missingFrom(units));
+  for (const grant of live.grants) free.removeAll(grant.units.ranges());
+  const known = free.intersect([0, live.epic.read]);
+  return known;
+}
+
+/** Units that are unknown because this very token was lost: it may still say how they ended. */
+function ownUnknown(live: LiveEpic, session: string, held: HeldGrant): IntervalSet {
+  const own = new IntervalSet();
+  for (const [unit, { by }] of live.epic.unknownBy) {
+    if (by.session === session && by.term === held.term && by.n === held.n) own.add(unit, unit + 1);
+  }
+  return own;
+}
+
+/** Expires every session whose lease has lapsed. */
+export function expireLeases(s: MasterState): void {
+  for (const session of s.sessions.values()) {
+    const overdueMs = s.listenedMs - session.leaseUntilMs;
+    if (overdueMs < 0) continue;
+    if (!session.expired) {
+      s.counters.leasesExpired += 1;
+      lapse(s, session);
+    } else if (overdueMs > s.settings.leaseMs * REMEMBER_LEASES) {
+      s.sessions.delete(session.id);
+    }
+  }
+}
+
+/** Takes everything from a session: begun effects become unknown, the rest is granted anew. */
+export function lapse(s: MasterState, session: Session): void {
+  const byEpic = new Map<LiveEpic, IntervalSet>();
+  for (const grant of [...session.grants.values()]) {
+    const units = byEpic.get(grant.live) ?? new IntervalSet();
+    units.addAll(grant.units.ranges());
+    byEpic.set(grant.live, units);
+    s.dropGrant(grant);
+  }
+  for (const [live, units] of byEpic) lapseEpic(s, session, live, units);
+  session.expire();
+  s.hungry.delete(session);
+}
+
+function lapseEpic(s: MasterState, session: Session, live: LiveEpic, units: IntervalSet): void {
+  const { epic } = live;
+  const begun = new IntervalSet();
+  for (const [unit, by] of epic.begun) {
+    if (by.session === session.id && units.has(unit)) begun.add(unit, unit + 1);
+  }
+  const unknown = begun.ranges();
+  const again = begun.missingFrom(units.ranges());
+  const { wallMs } = s.now;
+  s.touched.add(live);
+  s.record({ k: 'lease-expired', epic: epic.id, session: session.id, again, unknown, wallMs });
+  if (epic.closing === undefined) live.putBack(again);
+  else giveUp(s, live, again, `worker ${session.id} was lost while the epic was being cancelled`);
+}

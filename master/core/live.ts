@@ -1,0 +1,257 @@
+/**
+ * An epic's volatile side: which units are ready, whose bytes are in memory, who holds what. All of it
+ * dies with the process and is rebuilt from the records, the source and the workers' claims.
+ *
+ * A unit below `epic.read` is in exactly one place: settled, ready, unloaded, delayed or in one grant.
+ *
+ * L1: an extent's bytes are dropped once all its units are granted; a unit that comes back makes them
+ *     be read again. Memory follows what is in flight, never the epic (G6).
+ * L2: an extent is forgotten once it and all before it are settled.
+ */
+import { assert } from '../../shared/core/errors.ts';
+import { Heap } from '../../shared/core/heap.ts';
+import { IntervalSet } from '../../shared/core/intervalSet.ts';
+import { GRANT_BYTES_MAX } from '../../shared/core/limits.ts';
+import type { Ranges } from '../../shared/protocol/messages.ts';
+import type { Epic } from './epic.ts';
+import type { Batch } from './source.ts';
+
+/** Units held by one session under one token. */
+export type Grant = {
+  readonly session: string;
+  readonly n: number;
+  readonly live: LiveEpic;
+  /** Not yet settled nor given back. */
+  readonly units: IntervalSet;
+};
+
+/** A stretch of the source as it was read once; read again at `offset` when its bytes are needed anew. */
+type Extent = {
+  readonly first: number;
+  readonly end: number;
+  readonly offset: number;
+  readonly next: number;
+  /** Record number that must be durable before a unit of it may be granted. */
+  readonly after: number;
+  bytes: { framed: Uint8Array; starts: Uint32Array } | undefined;
+};
+
+/** What to read: a new stretch, or again the one that began at `first`. */
+export type Read = { offset: number; first: number; units: number; bytes: number };
+
+/** Units cut for one grant, with their bytes as they go on the wire. */
+export type Cut = { units: number[]; count: number; payload: Uint8Array[]; after: number };
+
+export class LiveEpic {
+  readonly epic: Epic;
+  readonly ready = new IntervalSet();
+  readonly grants = new Set<Grant>();
+  /** Units in grants. */
+  leased = 0;
+  /** The first stretch is being read. */
+  reading = false;
+  /** Listening time at which what a closing epic still waits for becomes unknown. */
+  closeAtMs: number | undefined;
+  /** Why the source could not be read, and the listening time of the next try. */
+  readFault: { message: string; retryAtMs: number } | undefined;
+  /** Bytes of units in memory. */
+  loadedBytes = 0;
+  readonly #extents: Extent[] = [];
+  /** Ready but for their bytes. */
+  readonly #unloaded = new IntervalSet();
+  readonly #reloads = new Set<number>();
+  readonly #delayed = new Heap<{ unit: number; dueWallMs: number }>((a, b) => a.dueWallMs - b.dueWallMs);
+
+  constructor(epic: Epic) {
+    this.epic = epic;
+  }
+
+  get delayedCount(): number {
+    return this.#delayed.size;
+  }
+
+  get readyCount(): number {
+    return this.ready.count + this.#unloaded.count;
+  }
+
+  get nextDueWallMs(): number | undefined {
+    return this.#delayed.peek()?.dueWallMs;
+  }
+
+  /** Takes in a new stretch; the units in `ready` may be granted once record `after` is durable. */
+  grow(batch: Batch, ready: Ranges, after: number): void {
+    if (batch.count === 0) return;
+    const { first, count, offset, next, framed, starts } = batch;
+    this.#extents.push({ first, end: first + count, offset, next, after, bytes: { framed, starts } });
+    this.loadedBytes += framed.length;
+    this.ready.addAll(ready);
+    this.#unloadIfGranted(this.#extents[this.#extents.length - 1] as Extent);
+  }
+
+  /** Takes in a stretch read again. Returns false when nobody waits for it any more. */
+  reload(batch: Batch): boolean {
+    const extent = this.#extentOf(batch.first);
+    this.#reloads.delete(batch.first);
+    if (!extent || extent.first !== batch.first) return false;
+    assert(
+      extent.end === batch.first + batch.count,
+      `spool of ${this.epic.id} reads otherwise at ${batch.offset}`,
+    );
+    const waiting = this.#unloaded.intersect([extent.first, extent.end]);
+    if (waiting.length === 0) return false;
+    extent.bytes = { framed: batch.framed, starts: batch.starts };
+    this.loadedBytes += batch.framed.length;
+    this.#unloaded.removeAll(waiting);
+    this.ready.addAll(waiting);
+    return true;
+  }
+
+  /** A stretch could not be read again: it will be asked for anew. */
+  reloadFailed(first: number): void {
+    this.#reloads.delete(first);
+  }
+
+  /** Makes units ready again that were granted, delayed or lost. */
+  putBack(units: Ranges): void {
+    for (let i = 0; i < units.length; i += 2) {
+      let from = units[i] as number;
+      const to = units[i + 1] as number;
+      while (from < to) {
+        const extent = this.#extentOf(from);
+        assert(extent, `unit ${from} of ${this.epic.id} comes back but its bytes have no place`);
+        const until = Math.min(to, extent.end);
+        (extent.bytes ? this.ready : this.#unloaded).add(from, until);
+        from = until;
+      }
+    }
+  }
+
+  /** Reads that units waiting for their bytes need; each is asked for once. */
+  reloads(): Read[] {
+    const reads: Read[] = [];
+    let unit = this.#unloaded.first;
+    while (unit !== undefined) {
+      const extent = this.#extentOf(unit);
+      assert(extent, `unit ${unit} of ${this.epic.id} waits for bytes that have no place`);
+      if (!this.#reloads.has(extent.first)) {
+        this.#reloads.add(extent.first);
+        const { first, end, offset, next } = extent;
+        reads.push({ offset, first, units: end - first, bytes: next - offset });
+      }
+      const rest = this.#unloaded.intersect([extent.end, Number.MAX_SAFE_INTEGER]);
+      unit = rest[0];
+    }
+    return reads;
+  }
+
+  delay(unit: number, dueWallMs: number): void {
+    this.#delayed.push({ unit, dueWallMs });
+  }
+
+  /** Makes the delayed units ready whose time has come. */
+  wake(wallMs: number): void {
+    for (let top = this.#delayed.peek(); top && top.dueWallMs <= wallMs; top = this.#delayed.peek()) {
+      this.#delayed.pop();
+      this.putBack([top.unit, top.unit + 1]);
+    }
+  }
+
+  /** Cuts up to `count` ready units, lowest first, within the size of one grant; undefined when none. */
+  cut(count: number): Cut | undefined {
+    const cut: Cut = { units: [], count: 0, payload: [], after: 0 };
+    let room = GRANT_BYTES_MAX;
+    while (cut.count < count) {
+      const from = this.ready.first;
+      if (from === undefined) break;
+      const extent = this.#extentOf(from);
+      assert(extent?.bytes, `unit ${from} of ${this.epic.id} is ready without bytes`);
+      const upTo = Math.min(this.ready.firstGap(from), extent.end, from + count - cut.count);
+      const { framed, starts } = extent.bytes;
+      const begin = starts[from - extent.first] as number;
+      const to = extent.first + lastWithin(starts, from - extent.first, upTo - extent.first, begin + room);
+      if (to === from) break;
+      const bytes = framed.subarray(begin, starts[to - extent.first]);
+      room -= bytes.length;
+      this.ready.remove(from, to);
+      appendRange(cut.units, from, to);
+      cut.count += to - from;
+      cut.payload.push(bytes);
+      cut.after = Math.max(cut.after, extent.after);
+      this.#unloadIfGranted(extent);
+    }
+    return cut.count > 0 ? cut : undefined;
+  }
+
+  /** Empties everything not held by a worker and returns it: what a cancel settles at once. */
+  takeUngranted(): Ranges {
+    const all = new IntervalSet();
+    all.addAll(this.ready.ranges());
+    all.addAll(this.#unloaded.ranges());
+    for (let top = this.#delayed.pop(); top; top = this.#delayed.pop()) all.add(top.unit, top.unit + 1);
+    this.ready.clear();
+    this.#unloaded.clear();
+    return all.ranges();
+  }
+
+  /** Units settled by a token that did not hold them: takes them from wherever they wait. */
+  takeSettled(units: Ranges): void {
+    this.ready.removeAll(units);
+    this.#unloaded.removeAll(units);
+    if (this.#delayed.size === 0) return;
+    const gone = IntervalSet.of(units);
+    const kept: { unit: number; dueWallMs: number }[] = [];
+    for (let top = this.#delayed.pop(); top; top = this.#delayed.pop())
+      if (!gone.has(top.unit)) kept.push(top);
+    for (const item of kept) this.#delayed.push(item);
+  }
+
+  /** Forgets the extents below the first unsettled unit. */
+  prune(): void {
+    const low = this.epic.settled.firstGap(this.#extents[0]?.first ?? 0);
+    while (this.#extents[0] && this.#extents[0].end <= low) {
+      const extent = this.#extents.shift(); // L2
+      if (extent) this.#unload(extent);
+    }
+  }
+
+  #unloadIfGranted(extent: Extent): void {
+    const next = this.ready.first;
+    if (next === undefined || next >= extent.end) this.#unload(extent); // L1
+  }
+
+  #unload(extent: Extent): void {
+    this.loadedBytes -= extent.bytes?.framed.length ?? 0;
+    extent.bytes = undefined;
+  }
+
+  #extentOf(unit: number): Extent | undefined {
+    let low = 0;
+    let high = this.#extents.length - 1;
+    while (low <= high) {
+      const middle = (low + high) >> 1;
+      const extent = this.#extents[middle] as Extent;
+      if (unit < extent.first) high = middle - 1;
+      else if (unit >= extent.end) low = middle + 1;
+      else return extent;
+    }
+    return undefined;
+  }
+}
+
+/** Largest index up to `to` whose unit still ends at or before `limit`. */
+function lastWithin(starts: Uint32Array, from: number, to: number, limit: number): number {
+  if ((starts[to] as number) <= limit) return to;
+  let low = from;
+  let high = to;
+  while (low < high) {
+    const middle = (low + high + 1) >> 1;
+    if ((starts[middle] as number) <= limit) low = middle;
+    else high = middle - 1;
+  }
+  return low;
+}
+
+function appendRange(ranges: number[], from: number, to: number): void {
+  if (ranges.length > 0 && ranges[ranges.length - 1] === from) ranges[ranges.length - 1] = to;
+  else ranges.push(from, to);
+}

@@ -1,0 +1,170 @@
+/**
+ * The master's core: one step takes an input and the time, and returns the records to make durable, the
+ * messages to send (each after the record it names), the reads to make, and when to wake it again.
+ *
+ * The shell's duties, in order: append the records; once they are durable send the messages that wait
+ * for them; make the reads and answer each with a `batch` or `read-failed` input; call `step` with a
+ * `tick` at `wakeAt`, after all input that is queued has been taken.
+ *
+ * M1: no input may make it throw but a broken invariant.
+ * M2: a unit is in at most one live grant.
+ * M3: only `MasterState.record` changes durable state, so a replay of the records gives the same ledger.
+ */
+import { unreachable } from '../../shared/core/errors.ts';
+import { EPICS_ACTIVE_MAX, SESSIONS_MAX, TICK_MS } from '../../shared/core/limits.ts';
+import { PROTOCOL_VERSION, type WorkerMessage } from '../../shared/protocol/messages.ts';
+import { Availability, available, recall, worksWanting } from './availability.ts';
+import { cancel, closeOverdue, finishIfDone } from './closing.ts';
+import { dispatch } from './dispatch.ts';
+import { expireLeases, hear, lapse, takeHeartbeat, takeHello } from './leases.ts';
+import { readFailed, takeBatch, wantReads } from './reading.ts';
+import type { EpicRecordOf } from './records.ts';
+import type { Session } from './session.ts';
+import { takeBegin, takeReports } from './settling.ts';
+import type { Batch } from './source.ts';
+import { type CoreSettings, DEFAULT_SETTINGS, MasterState, type Now, type StepOutput } from './state.ts';
+
+export type MasterInput =
+  | { type: 'message'; from: string; message: WorkerMessage }
+  | { type: 'submit'; epic: Omit<EpicRecordOf<'epic-submitted'>, 'k' | 'wallMs'> }
+  | { type: 'cancel'; epic: string; reason: string }
+  | { type: 'batch'; epic: string; batch: Batch }
+  | { type: 'read-failed'; epic: string; first: number; message: string }
+  | { type: 'tick' };
+
+export class Master {
+  /** For the shell's views of what is volatile; durable facts are read from a ledger of synced records. */
+  readonly state: MasterState;
+  readonly #availability = new Availability();
+
+  constructor(options: { id: string; term: number; settings?: Partial<CoreSettings> }) {
+    this.state = new MasterState(options.id, options.term, { ...DEFAULT_SETTINGS, ...options.settings });
+  }
+
+  step(input: MasterInput, now: Now): StepOutput {
+    const s = this.state;
+    this.#listen(now);
+    this.#take(input);
+    if (input.type === 'tick') this.#tick();
+    dispatch(s);
+    for (const live of s.touched) {
+      finishIfDone(s, live);
+      wantReads(s, live);
+      if (live.readyCount > 0) this.#availability.mark();
+    }
+    s.touched.clear();
+    const tellAt = this.#availability.tell(s);
+    const waitMs = Math.min(TICK_MS, tellAt === undefined ? TICK_MS : Math.max(1, tellAt - s.listenedMs));
+    return s.output(now.monoMs + waitMs);
+  }
+
+  /** Leases age only while the master listens: a step that comes late counts as one tick. */
+  #listen(now: Now): void {
+    const s = this.state;
+    if (s.now.monoMs > 0) s.listenedMs += Math.min(Math.max(0, now.monoMs - s.now.monoMs), TICK_MS);
+    s.now = now;
+  }
+
+  #take(input: MasterInput): void {
+    const s = this.state;
+    switch (input.type) {
+      case 'message':
+        return this.#message(input.from, input.message);
+      case 'submit':
+        return this.#submit(input.epic);
+      case 'cancel':
+        return cancel(s, input.epic, input.reason);
+      case 'batch':
+        return takeBatch(s, input.epic, input.batch);
+      case 'read-failed':
+        return readFailed(s, input.epic, input.first, input.message);
+      case 'tick':
+        return;
+      default:
+        return unreachable(input);
+    }
+  }
+
+  #submit(epic: Omit<EpicRecordOf<'epic-submitted'>, 'k' | 'wallMs'>): void {
+    const s = this.state;
+    s.record({ k: 'epic-submitted', ...epic, wallMs: s.now.wallMs });
+    s.liveOf(epic.epic);
+    this.#availability.mark();
+  }
+
+  #message(from: string, message: WorkerMessage): void {
+    const s = this.state;
+    if (message.t === 'hello') return this.#hello(from, message);
+    const session = s.sessions.get(from);
+    if (!session || session.expired) {
+      if (message.t !== 'bye') {
+        s.counters.refused += 1;
+        const text = 'this session is not known here: say hello first';
+        s.send(from, { t: 'refused', code: 'unknown_session', message: text });
+      }
+      return;
+    }
+    hear(s, session);
+    this.#known(session, message);
+  }
+
+  #known(session: Session, message: Exclude<WorkerMessage, { t: 'hello' }>): void {
+    const s = this.state;
+    switch (message.t) {
+      case 'heartbeat':
+        return takeHeartbeat(s, session, message);
+      case 'gimme':
+        takeReports(s, session, message.reports, message.at);
+        session.demand(message);
+        return s.weigh(session);
+      case 'begin':
+        return takeBegin(s, session, message);
+      case 'want-brief':
+        return; // The shell answers it: briefs are not the core's.
+      case 'bye':
+        return this.#bye(session, message.reason);
+      default:
+        return unreachable(message);
+    }
+  }
+
+  #hello(from: string, hello: Extract<WorkerMessage, { t: 'hello' }>): void {
+    const s = this.state;
+    if (hello.v !== PROTOCOL_VERSION) {
+      const text = `this master speaks protocol ${PROTOCOL_VERSION}, the worker ${hello.v}: run the same version`;
+      return s.send(from, { t: 'refused', code: 'protocol_version', message: text });
+    }
+    if (!s.sessions.has(from) && s.sessions.size >= SESSIONS_MAX) {
+      const text = `this master has ${SESSIONS_MAX} sessions already`;
+      return s.send(from, { t: 'refused', code: 'too_many_sessions', message: text });
+    }
+    takeHello(s, from, hello);
+    s.send(from, available(s, worksWanting(s)));
+  }
+
+  #bye(session: Session, reason: string): void {
+    const s = this.state;
+    if (reason === 'draining') {
+      session.draining = true;
+      return s.weigh(session);
+    }
+    lapse(s, session);
+  }
+
+  #tick(): void {
+    const s = this.state;
+    expireLeases(s);
+    for (const live of s.live.values()) {
+      const before = live.readyCount;
+      live.wake(s.now.wallMs);
+      closeOverdue(s, live);
+      if (live.readyCount !== before || live.readFault) s.touched.add(live);
+    }
+    recall(s);
+  }
+
+  /** Whether another epic may be taken in. */
+  get full(): boolean {
+    return this.state.ledger.activeCount >= EPICS_ACTIVE_MAX;
+  }
+}

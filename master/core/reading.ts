@@ -1,0 +1,82 @@
+/**
+ * Reading: which stretch of a source is wanted, and what a stretch that was read becomes.
+ *
+ * R1: a unit may be granted only once the horizon that covers it is durable (`after` of its extent).
+ * R2: a source is read only while a worker offers the work and few units are ready, or to list what a
+ *     closing epic leaves out.
+ */
+import { IntervalSet } from '../../shared/core/intervalSet.ts';
+import { READ_BYTES, READ_UNITS_MAX } from '../../shared/core/limits.ts';
+import type { UnitFault } from '../../shared/protocol/messages.ts';
+import type { LiveEpic } from './live.ts';
+import type { BadUnit, Batch } from './source.ts';
+import type { MasterState } from './state.ts';
+
+/** How long after a failed read the next one is tried. */
+const READ_RETRY_MS = 5_000;
+
+/** Asks for what this epic needs to have read now. */
+export function wantReads(s: MasterState, live: LiveEpic): void {
+  const { epic } = live;
+  if (!epic.active) return;
+  for (const read of live.reloads()) s.read({ epic: epic.id, ...read });
+  if (epic.drained || live.reading || (live.readFault && live.readFault.retryAtMs > s.listenedMs)) return;
+  if (epic.closing === undefined && !worthReading(s, live)) return;
+  live.reading = true;
+  s.read({ epic: epic.id, offset: epic.offset, first: epic.read, units: READ_UNITS_MAX, bytes: READ_BYTES });
+}
+
+function worthReading(s: MasterState, live: LiveEpic): boolean {
+  const { lookAheadUnits, lookAheadBytes, delayedMax } = s.settings;
+  if (live.readyCount >= lookAheadUnits || live.loadedBytes >= lookAheadBytes) return false;
+  if (live.delayedCount >= delayedMax) return false;
+  return live.epic.manifest !== undefined || freeze(s, live);
+}
+
+/** Freezes the epic's settings from the first worker that offers its work. */
+function freeze(s: MasterState, live: LiveEpic): boolean {
+  for (const session of s.sessions.values()) {
+    const manifest = session.expired ? undefined : session.works.get(live.epic.work);
+    if (!manifest) continue;
+    s.record({ k: 'settings-frozen', epic: live.epic.id, manifest });
+    return true;
+  }
+  return false;
+}
+
+/** Takes in units that were read. */
+export function takeBatch(s: MasterState, id: string, batch: Batch): void {
+  const live = s.liveOf(id);
+  if (!live) return;
+  const { epic } = live;
+  s.touched.add(live);
+  live.readFault = undefined;
+  if (batch.first < epic.read) {
+    live.reload(batch);
+    return;
+  }
+  if (!live.reading || batch.first !== epic.read || epic.drained) return;
+  live.reading = false;
+  const to = batch.first + batch.count;
+  s.record({ k: 'horizon', epic: id, to, offset: batch.next, end: batch.end });
+  if (batch.bad.length > 0) s.record({ k: 'settled', epic: id, failed: batch.bad.map(faultOf) });
+  const fresh = new IntervalSet();
+  if (batch.count > 0) fresh.add(batch.first, to);
+  for (const { unit } of batch.bad) fresh.remove(unit, unit + 1);
+  if (epic.closing === undefined)
+    live.grow(batch, fresh.ranges(), s.recorded); // R1
+  else if (!fresh.isEmpty) s.record({ k: 'settled', epic: id, cancelled: fresh.ranges() });
+}
+
+/** A read failed: it is tried again later, and the epic says why it waits. */
+export function readFailed(s: MasterState, id: string, first: number, message: string): void {
+  const live = s.liveOf(id);
+  if (!live) return;
+  if (first === live.epic.read) live.reading = false;
+  else live.reloadFailed(first);
+  live.readFault = { message, retryAtMs: s.listenedMs + READ_RETRY_MS };
+}
+
+function faultOf(bad: BadUnit): UnitFault {
+  return { unit: bad.unit, code: bad.code, message: bad.message, step: '', attempt: 1 };
+}

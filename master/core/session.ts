@@ -1,0 +1,108 @@
+/**
+ * A worker's session as the master sees it: its demand, its grants and its lease. A session is one
+ * worker process; it survives reconnects.
+ *
+ * S1: credit = level − units granted after `lastGrant`. Both are absolute, so a lost, doubled or late
+ *     message never changes how much a worker ends up holding (G8).
+ * S2: grant numbers of a session never repeat within a term, also not after its lease expired.
+ */
+import type { Demand, Hello, StepCounters, WorkManifest } from '../../shared/protocol/messages.ts';
+import type { Grant } from './live.ts';
+
+/** A grant sent that the worker has not yet said it knows of. */
+type Sent = { n: number; count: number; sentMs: number };
+
+export class Session {
+  readonly id: string;
+  name = '';
+  version = '';
+  /** By work name. */
+  works = new Map<string, WorkManifest>();
+  labels: Readonly<Record<string, string>> = {};
+  slots = 0;
+  readonly grants = new Map<number, Grant>();
+  /** Listening time at which the lease lapses. */
+  leaseUntilMs = 0;
+  lastHeardMonoMs = 0;
+  draining = false;
+  /** Its lease has expired: only its grant numbering is kept. */
+  expired = false;
+  steps: Readonly<Record<string, StepCounters>> = {};
+  /** Listening time of the last Recall to it. */
+  recalledMs = 0;
+  /** `at` of the last Begin: a report told before it must not clear what it began. */
+  beganAt = -1;
+  #at = -1;
+  #lastGrant = 0;
+  #level = 0;
+  #nextN = 1;
+  #sent: Sent[] = [];
+  #sentUnits = 0;
+
+  constructor(id: string) {
+    this.id = id;
+  }
+
+  /** Units that still fit (S1). */
+  get credit(): number {
+    return this.draining || this.expired ? 0 : this.#level - this.#sentUnits;
+  }
+
+  get lastGrant(): number {
+    return this.#lastGrant;
+  }
+
+  get held(): number {
+    let sum = 0;
+    for (const grant of this.grants.values()) sum += grant.units.count;
+    return sum;
+  }
+
+  /** Listening time at which the oldest grant not yet confirmed was sent. */
+  get oldestSentMs(): number | undefined {
+    return this.#sent[0]?.sentMs;
+  }
+
+  /** Takes what a Hello says of the worker itself. */
+  introduce(hello: Hello): void {
+    this.name = hello.name;
+    this.version = hello.version;
+    this.works = new Map(hello.works.map((work) => [work.name, work]));
+    this.labels = hello.labels;
+    this.slots = hello.slots;
+    this.expired = false;
+    this.draining = false;
+    this.#nextN = Math.max(this.#nextN, hello.lastGrant + 1); // S2
+  }
+
+  /** Takes a demand. Returns false when it is older than one already taken. */
+  demand(demand: Demand): boolean {
+    if (demand.at <= this.#at) return false;
+    this.#at = demand.at;
+    this.#lastGrant = demand.lastGrant;
+    this.#level = demand.level;
+    while (this.#sent[0] && this.#sent[0].n <= demand.lastGrant) {
+      this.#sentUnits -= this.#sent[0].count;
+      this.#sent.shift();
+    }
+    return true;
+  }
+
+  /** Numbers a new grant of `count` units. */
+  number(count: number, nowMs: number): number {
+    const n = this.#nextN++;
+    this.#sent.push({ n, count, sentMs: nowMs });
+    this.#sentUnits += count;
+    return n;
+  }
+
+  /** Ends the session: only the numbering lives on. */
+  expire(): void {
+    this.expired = true;
+    this.grants.clear();
+    this.#sent = [];
+    this.#sentUnits = 0;
+    this.#level = 0;
+    this.steps = {};
+  }
+}

@@ -1,0 +1,217 @@
+/**
+ * Settling: what a worker's reports and begins do to units. Each unit ends in exactly one outcome.
+ *
+ * T1: the holder of a unit decides its outcome. A stale token's success or permanent failure settles a
+ *     unit that is still unsettled and aborts its other holder; its retries and hand-backs are ignored.
+ * T2: everything reported is answered by Settled, after the records that it caused, also what changed
+ *     nothing: the worker may forget it.
+ * T3: a begin is answered `go` only for units this token holds, after `begun` is durable.
+ */
+import { countOf, IntervalSet } from '../../shared/core/intervalSet.ts';
+import type { Begin, GrantReport, Ranges, UnitFault, UnitLater } from '../../shared/protocol/messages.ts';
+import type { Grant, LiveEpic } from './live.ts';
+import type { Token } from './records.ts';
+import type { Session } from './session.ts';
+import type { MasterState } from './state.ts';
+
+/** A report with what it is about looked up. */
+type Case = { live: LiveEpic; grant: Grant | undefined; by: Token };
+
+/** Takes the reports of a message numbered `at`. */
+export function takeReports(
+  s: MasterState,
+  session: Session,
+  reports: readonly GrantReport[],
+  at: number,
+): void {
+  if (reports.length === 0) return;
+  const answers = new Map<number, { n: number; units: Ranges }[]>();
+  for (const report of reports) {
+    takeReport(s, session, report, at);
+    const answer = { n: report.n, units: allUnits(report) };
+    const ofTerm = answers.get(report.term);
+    if (ofTerm) ofTerm.push(answer);
+    else answers.set(report.term, [answer]);
+  }
+  for (const [term, grants] of answers) {
+    s.send(session.id, { t: 'settled', term, grants }, s.recorded); // T2
+  }
+}
+
+/** Records that effects begin and answers which may (T3). */
+export function takeBegin(s: MasterState, session: Session, begin: Begin): void {
+  const grant = grantOf(s, session, begin);
+  session.beganAt = Math.max(session.beganAt, begin.at);
+  if (!grant || grant.live.epic.closing !== undefined) {
+    s.send(session.id, { t: 'proceed', term: begin.term, n: begin.n, go: [], skip: begin.units });
+    return;
+  }
+  const epic = grant.live.epic;
+  const go = grant.units.intersect(begin.units);
+  const skip = grant.units.missingFrom(begin.units);
+  if (go.length > 0) {
+    s.record({
+      k: 'begun',
+      epic: epic.id,
+      by: { session: session.id, term: begin.term, n: begin.n },
+      units: go,
+    });
+  }
+  s.send(session.id, { t: 'proceed', term: begin.term, n: begin.n, go, skip }, s.recorded);
+}
+
+function takeReport(s: MasterState, session: Session, report: GrantReport, at: number): void {
+  const live = s.liveOf(report.epic);
+  if (!live || reachesBeyond(report, live.epic.read)) {
+    if (live) s.counters.refused += 1;
+    else s.counters.staleReports += 1;
+    return;
+  }
+  const by: Token = { session: session.id, term: report.term, n: report.n };
+  const about: Case = { live, grant: grantOf(s, session, report), by };
+  if (report.ok) takeSuccess(s, about, report.ok, 'succeeded');
+  if (report.skipped) takeSuccess(s, about, report.skipped, 'skipped');
+  if (report.failed) takeFailures(s, about, report.failed);
+  if (report.unknown) takeUnknown(s, about, report.unknown);
+  if (report.back) takeBack(s, about, report.back);
+  if (report.later) takeLater(s, about, report.later);
+  if (report.cleared && at > session.beganAt) takeCleared(s, about, report.cleared);
+  s.touched.add(live);
+}
+
+function takeSuccess(s: MasterState, about: Case, units: Ranges, outcome: 'succeeded' | 'skipped'): void {
+  const settling = claim(s, about, units);
+  const epic = about.live.epic.id;
+  if (settling.length > 0) s.record({ k: 'settled', epic, by: about.by, [outcome]: settling });
+  if (outcome === 'skipped') return;
+  const certain = resolvable(about, units);
+  if (certain.length > 0) s.record({ k: 'resolved', epic, by: about.by, succeeded: certain });
+}
+
+function takeFailures(s: MasterState, about: Case, faults: UnitFault[]): void {
+  const units = unitsOf(faults);
+  const epic = about.live.epic.id;
+  const certain = IntervalSet.of(resolvable(about, units));
+  const settling = IntervalSet.of(claim(s, about, units));
+  const failed = distinct(faults.filter((fault) => settling.has(fault.unit)));
+  if (failed.length > 0) s.record({ k: 'settled', epic, by: about.by, failed });
+  const resolved = distinct(faults.filter((fault) => certain.has(fault.unit)));
+  if (resolved.length > 0) s.record({ k: 'resolved', epic, by: about.by, failed: resolved });
+}
+
+function takeUnknown(s: MasterState, about: Case, faults: UnitFault[]): void {
+  const mine = IntervalSet.of(holding(s, about, unitsOf(faults)));
+  const unknown = distinct(faults.filter((fault) => mine.has(fault.unit)));
+  if (unknown.length > 0) s.record({ k: 'settled', epic: about.live.epic.id, by: about.by, unknown });
+}
+
+function takeBack(s: MasterState, about: Case, units: Ranges): void {
+  const mine = holding(s, about, units);
+  clear(s, about, mine);
+  s.putBack(about.live, mine);
+}
+
+function takeLater(s: MasterState, about: Case, laters: UnitLater[]): void {
+  const mine = IntervalSet.of(holding(s, about, unitsOf(laters)));
+  if (mine.isEmpty) return;
+  if (about.live.epic.closing !== undefined) return s.putBack(about.live, mine.ranges());
+  const units = distinct(laters.filter((later) => mine.has(later.unit))).map((later) => ({
+    unit: later.unit,
+    attempt: later.attempt,
+    step: later.step,
+    dueWallMs: s.now.wallMs + later.delayMs,
+    code: later.code,
+  }));
+  s.record({ k: 'delayed', epic: about.live.epic.id, units });
+  for (const { unit, dueWallMs } of units) about.live.delay(unit, dueWallMs);
+}
+
+function takeCleared(s: MasterState, about: Case, units: Ranges): void {
+  clear(s, about, about.grant ? about.grant.units.intersect(units) : []);
+}
+
+function clear(s: MasterState, about: Case, units: Ranges): void {
+  const { epic } = about.live;
+  if (epic.begun.size === 0) return;
+  const begun = new IntervalSet();
+  for (let i = 0; i < units.length; i += 2) {
+    for (let unit = units[i] as number; unit < (units[i + 1] as number); unit++) {
+      if (epic.begun.has(unit)) begun.add(unit, unit + 1);
+    }
+  }
+  if (!begun.isEmpty) s.record({ k: 'cleared', epic: epic.id, units: begun.ranges() });
+}
+
+/** Takes the units that this token holds out of its grant and returns them. */
+function holding(s: MasterState, about: Case, units: Ranges): Ranges {
+  const mine = about.grant ? about.grant.units.intersect(units) : [];
+  if (about.grant && mine.length > 0) s.release(about.grant, mine);
+  if (countOf(mine) < countOf(units)) s.counters.staleReports += 1;
+  return mine;
+}
+
+/** Returns the units that this report settles: those it holds, and unsettled ones of a stale token (T1). */
+function claim(s: MasterState, about: Case, units: Ranges): Ranges {
+  const released = about.grant ? s.release(about.grant, units) : 0;
+  if (released === countOf(units)) return units;
+  s.counters.staleReports += 1;
+  const unsettled = about.live.epic.settled.missingFrom(units);
+  if (unsettled.length === 0) return unsettled;
+  about.live.takeSettled(unsettled);
+  for (const other of about.live.grants) {
+    const theirs = other.units.intersect(unsettled);
+    if (theirs.length === 0) continue;
+    s.release(other, theirs);
+    const abort = { t: 'abort', term: s.term, epic: about.live.epic.id, units: theirs } as const;
+    s.send(other.session, abort);
+  }
+  return unsettled;
+}
+
+/** Units of this list that are unknown and that this token began (G5). */
+function resolvable(about: Case, units: Ranges): Ranges {
+  const { unknownBy } = about.live.epic;
+  const found = new IntervalSet();
+  if (unknownBy.size === 0) return [];
+  for (const [unit, { by }] of unknownBy) {
+    if (by.session === about.by.session && by.term === about.by.term && by.n === about.by.n) {
+      found.add(unit, unit + 1);
+    }
+  }
+  return found.intersect(units);
+}
+
+function grantOf(
+  s: MasterState,
+  session: Session,
+  token: { epic: string; term: number; n: number },
+): Grant | undefined {
+  if (token.term !== s.term) return undefined;
+  const grant = session.grants.get(token.n);
+  return grant?.live.epic.id === token.epic ? grant : undefined;
+}
+
+function unitsOf(items: readonly { unit: number }[]): Ranges {
+  const set = new IntervalSet();
+  for (const { unit } of items) set.add(unit, unit + 1);
+  return set.ranges();
+}
+
+function distinct<T extends { unit: number }>(items: T[]): T[] {
+  if (items.length < 2) return items;
+  return [...new Map(items.map((item) => [item.unit, item])).values()];
+}
+
+function allUnits(report: GrantReport): Ranges {
+  const { ok, skipped, failed, unknown, back, later } = report;
+  if (ok && !skipped && !failed && !unknown && !back && !later) return ok;
+  const all = new IntervalSet();
+  for (const ranges of [ok, skipped, back]) if (ranges) all.addAll(ranges);
+  for (const items of [failed, unknown, later]) if (items) all.addAll(unitsOf(items));
+  return all.ranges();
+}
+
+function reachesBeyond(report: GrantReport, read: number): boolean {
+  const units = allUnits(report);
+  return units.length > 0 && (units[units.length - 1] as number) > read;
+}

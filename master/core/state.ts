@@ -1,0 +1,176 @@
+/**
+ * What the parts of the master's core share: the ledger, the live epics, the sessions, and the output
+ * of the step that is being taken. It decides nothing.
+ */
+
+import { assert } from '../../shared/core/errors.ts';
+import {
+  DELAYED_UNITS_MAX,
+  HEARTBEAT_MS,
+  LEASE_MS,
+  LOOK_AHEAD_BYTES,
+  LOOK_AHEAD_UNITS,
+  RECALL_AFTER_MS,
+  WORK_AVAILABLE_MIN_GAP_MS,
+} from '../../shared/core/limits.ts';
+import type { MasterMessage, Ranges } from '../../shared/protocol/messages.ts';
+import { Ledger } from './ledger.ts';
+import { type Grant, LiveEpic, type Read } from './live.ts';
+import type { EpicRecord } from './records.ts';
+import type { Session } from './session.ts';
+
+/** Wall time for due times, monotonic time for leases. Both in milliseconds. */
+export type Now = { wallMs: number; monoMs: number };
+
+export type CoreSettings = {
+  leaseMs: number;
+  heartbeatMs: number;
+  lookAheadUnits: number;
+  lookAheadBytes: number;
+  delayedMax: number;
+  recallAfterMs: number;
+  availableGapMs: number;
+};
+
+export const DEFAULT_SETTINGS: CoreSettings = {
+  leaseMs: LEASE_MS,
+  heartbeatMs: HEARTBEAT_MS,
+  lookAheadUnits: LOOK_AHEAD_UNITS,
+  lookAheadBytes: LOOK_AHEAD_BYTES,
+  delayedMax: DELAYED_UNITS_MAX,
+  recallAfterMs: RECALL_AFTER_MS,
+  availableGapMs: WORK_AVAILABLE_MIN_GAP_MS,
+};
+
+/** A message to send once record number `after` is durable (0: at once). */
+export type Outgoing =
+  | { to: 'worker'; session: string; message: MasterMessage; payload: Uint8Array[]; after: number }
+  | { to: 'workers'; message: MasterMessage; payload: Uint8Array[]; after: number };
+
+/** A read of an epic's source that the shell is to make and answer with a `batch` input. */
+export type ReadWanted = Read & { epic: string; first: number };
+
+export type StepOutput = {
+  records: EpicRecord[];
+  messages: Outgoing[];
+  reads: ReadWanted[];
+  /** Monotonic time of the next tick at the latest. */
+  wakeAt: number;
+};
+
+export type Counters = {
+  staleReports: number;
+  leasesExpired: number;
+  grantsLost: number;
+  refused: number;
+  recalls: number;
+};
+
+export class MasterState {
+  readonly id: string;
+  readonly term: number;
+  readonly settings: CoreSettings;
+  readonly ledger = new Ledger();
+  readonly live = new Map<string, LiveEpic>();
+  readonly sessions = new Map<string, Session>();
+  /** Sessions with credit. */
+  readonly hungry = new Set<Session>();
+  /** Epics with units to grant. */
+  readonly granting = new Set<LiveEpic>();
+  /** Epics that changed in this step. */
+  readonly touched = new Set<LiveEpic>();
+  readonly counters: Counters = { staleReports: 0, leasesExpired: 0, grantsLost: 0, refused: 0, recalls: 0 };
+  now: Now = { wallMs: 0, monoMs: 0 };
+  /** How long the master has listened: leases age by this, so a master that was stopped expires nobody. */
+  listenedMs = 0;
+  /** Records written so far: the number of the newest. */
+  recorded = 0;
+  #records: EpicRecord[] = [];
+  #messages: Outgoing[] = [];
+  #reads: ReadWanted[] = [];
+
+  constructor(id: string, term: number, settings: CoreSettings) {
+    this.id = id;
+    this.term = term;
+    this.settings = settings;
+  }
+
+  /** Writes a record and applies it: nothing else changes durable state. */
+  record(record: EpicRecord): void {
+    this.ledger.apply(record);
+    this.#records.push(record);
+    this.recorded += 1;
+  }
+
+  /** Sends to one session; `after` names the record that must be durable first. */
+  send(session: string, message: MasterMessage, after = 0, payload: Uint8Array[] = []): void {
+    this.#messages.push({ to: 'worker', session, message, payload, after });
+  }
+
+  broadcast(message: MasterMessage, after = 0): void {
+    this.#messages.push({ to: 'workers', message, payload: [], after });
+  }
+
+  read(read: ReadWanted): void {
+    this.#reads.push(read);
+  }
+
+  /** Takes the output gathered since the last call. */
+  output(wakeAt: number): StepOutput {
+    const output = { records: this.#records, messages: this.#messages, reads: this.#reads, wakeAt };
+    this.#records = [];
+    this.#messages = [];
+    this.#reads = [];
+    return output;
+  }
+
+  /** The live side of an active epic, made when first asked for. */
+  liveOf(id: string): LiveEpic | undefined {
+    const known = this.live.get(id);
+    if (known) return known;
+    const epic = this.ledger.epics.get(id);
+    if (!epic?.active) return undefined;
+    const live = new LiveEpic(epic);
+    this.live.set(id, live);
+    this.touched.add(live);
+    return live;
+  }
+
+  /** Takes units out of a grant; drops the grant when it is empty. Returns how many it held. */
+  release(grant: Grant, units: Ranges): number {
+    const count = grant.units.removeAll(units);
+    grant.live.leased -= count;
+    this.touched.add(grant.live);
+    if (grant.units.isEmpty) this.dropGrant(grant);
+    return count;
+  }
+
+  dropGrant(grant: Grant): void {
+    grant.live.leased -= grant.units.count;
+    this.touched.add(grant.live);
+    grant.live.grants.delete(grant);
+    const session = this.sessions.get(grant.session);
+    assert(session?.grants.delete(grant.n), `grant ${grant.n} of ${grant.session} is not on its session`);
+  }
+
+  /** Gives unsettled units back: ready again, or cancelled where the epic closes. */
+  putBack(live: LiveEpic, units: Ranges): void {
+    if (units.length === 0) return;
+    this.touched.add(live);
+    if (live.epic.closing === undefined) live.putBack(units);
+    else this.record({ k: 'settled', epic: live.epic.id, cancelled: units });
+  }
+
+  /** Keeps `hungry` in step with a session's credit. */
+  weigh(session: Session): void {
+    if (session.credit > 0) this.hungry.add(session);
+    else this.hungry.delete(session);
+  }
+
+  /** Whether this session runs this epic: it offers the work in the version the epic froze. */
+  offers(session: Session, live: LiveEpic): boolean {
+    const manifest = session.works.get(live.epic.work);
+    if (!manifest) return false;
+    return live.epic.manifest === undefined || live.epic.manifest.hash === manifest.hash;
+  }
+}

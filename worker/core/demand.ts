@@ -1,0 +1,38 @@
+/**
+ * Demand: how many units this worker is willing to hold. A slot each, and ahead of them as much as its
+ * measured speed works off in AHEAD_MS: one unit for second-long ones, thousands for microsecond ones.
+ */
+import { AHEAD_MS, HELD_UNITS_MAX } from '../../shared/core/limits.ts';
+
+/** Busy time over which one measurement is taken, in milliseconds. */
+const WINDOW_MS = 20;
+/** Weight of a new measurement. */
+const NEW_WEIGHT = 0.4;
+
+export class Demand {
+  readonly #slots: number;
+  #unitsPerMs = 0;
+  #done = 0;
+  #busyMs = 0;
+
+  constructor(slots: number) {
+    this.#slots = slots;
+  }
+
+  /** Units to hold at most. */
+  get capacity(): number {
+    const ahead = Math.max(1, Math.floor(this.#unitsPerMs * AHEAD_MS));
+    return Math.min(HELD_UNITS_MAX, this.#slots + ahead);
+  }
+
+  /** Takes a measurement: units finished during `elapsedMs` of which the worker was never idle. */
+  measure(done: number, elapsedMs: number): void {
+    this.#done += done;
+    this.#busyMs += elapsedMs;
+    if (this.#busyMs < WINDOW_MS) return;
+    const now = this.#done / this.#busyMs;
+    this.#unitsPerMs = this.#unitsPerMs === 0 ? now : this.#unitsPerMs * (1 - NEW_WEIGHT) + now * NEW_WEIGHT;
+    this.#done = 0;
+    this.#busyMs = 0;
+  }
+}

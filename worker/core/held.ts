@@ -1,0 +1,100 @@
+/**
+ * A grant as the worker holds it. Each of its units is pending, running, waiting for a retry, or
+ * reported; it leaves only when the master says Settled (or takes it back).
+ */
+import { IntervalSet } from '../../shared/core/intervalSet.ts';
+import type { UnitBytes } from '../../shared/protocol/codec.ts';
+import type { Ranges, StepCounters, Work } from '../../shared/protocol/messages.ts';
+import { Outcomes } from './outcomes.ts';
+
+/** One unit being run, or waiting to be. `state` belongs to whoever runs it (the input of the step to resume). */
+export type Run = {
+  readonly held: Held;
+  readonly unit: number;
+  readonly bytes: Uint8Array;
+  /** Which run of step number `step` this is, from 1; steps before it are at their first. */
+  attempt: number;
+  step: number;
+  state: unknown;
+  /** Its at-most-once effect was allowed and is not known to have failed. */
+  begun: boolean;
+};
+
+export class Held {
+  readonly epic: string;
+  readonly work: string;
+  readonly brief: string;
+  readonly term: number;
+  readonly n: number;
+  /** Not yet told settled. */
+  readonly units: IntervalSet;
+  /** Not yet started. */
+  readonly pending: IntervalSet;
+  readonly running = new Map<number, Run>();
+  /** Runs that asked to begin and have no answer yet. */
+  readonly asking = new Map<number, Run>();
+  /** Asked for in the next Begin message. */
+  readonly toAsk = new IntervalSet();
+  readonly fresh = new Outcomes();
+  readonly sent = new Outcomes();
+  sentMonoMs = 0;
+  askedMonoMs = 0;
+  readonly counters: StepCounters;
+  readonly #again: Map<number, { attempt: number; step: number }> | undefined;
+  readonly #ranges: Ranges;
+  readonly #bytes: UnitBytes;
+  // The range that the last started unit was in, and the position of its first unit in the payload.
+  #range = 0;
+  #base = 0;
+
+  constructor(work: Work, bytes: UnitBytes, counters: StepCounters) {
+    this.epic = work.epic;
+    this.work = work.work;
+    this.brief = work.brief;
+    this.term = work.term;
+    this.n = work.n;
+    this.units = IntervalSet.of(work.units);
+    this.pending = IntervalSet.of(work.units);
+    this.counters = counters;
+    this.#ranges = work.units;
+    this.#bytes = bytes;
+    if (work.again) this.#again = new Map(work.again.map((item) => [item.unit, item]));
+  }
+
+  /** Starts the lowest pending unit. */
+  start(): Run | undefined {
+    const unit = this.pending.first;
+    if (unit === undefined) return undefined;
+    this.pending.remove(unit, unit + 1);
+    const again = this.#again?.get(unit);
+    const run: Run = {
+      held: this,
+      unit,
+      bytes: this.#bytes.at(this.#positionOf(unit)),
+      attempt: again?.attempt ?? 1,
+      step: again?.step ?? 0,
+      state: undefined,
+      begun: false,
+    };
+    this.running.set(unit, run);
+    return run;
+  }
+
+  /** Takes out up to `count` pending units, the last ones. */
+  takeLast(count: number): Ranges {
+    const kept = this.pending.take(Math.max(0, this.pending.count - count));
+    const last = this.pending.ranges();
+    this.pending.clear();
+    this.pending.addAll(kept);
+    return last;
+  }
+
+  /** Units start in ascending order, so the position only moves on. */
+  #positionOf(unit: number): number {
+    while (unit >= (this.#ranges[this.#range + 1] as number)) {
+      this.#base += (this.#ranges[this.#range + 1] as number) - (this.#ranges[this.#range] as number);
+      this.#range += 2;
+    }
+    return this.#base + unit - (this.#ranges[this.#range] as number);
+  }
+}

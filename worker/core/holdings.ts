@@ -1,0 +1,203 @@
+/**
+ * What this worker holds: grants, the queue of what is not started, runs that wait for a retry, and what
+ * is to be reported of them. Every unit leaves only by `forget`: the master has it.
+ */
+import { countOf, eachOf, IntervalSet } from '../../shared/core/intervalSet.ts';
+import { LOCAL_DELAY_MAX_MS, LOCAL_DELAYED_MAX } from '../../shared/core/limits.ts';
+import type { UnitBytes } from '../../shared/protocol/codec.ts';
+import type { Ranges, StepCounters, Work } from '../../shared/protocol/messages.ts';
+import { Held, type Run } from './held.ts';
+import { Outbox } from './outbox.ts';
+import type { Outcome } from './outcomes.ts';
+import { Waiting } from './waiting.ts';
+
+type Retry = Extract<Outcome, { kind: 'retry' }>;
+
+export class Holdings {
+  readonly outbox = new Outbox();
+  readonly waiting = new Waiting();
+  readonly #grants = new Map<string, Held>();
+  /** Grants with pending units, in the order they came. */
+  readonly #queue: Held[] = [];
+  #units = 0;
+  #pending = 0;
+  #running = 0;
+
+  /** Units not yet told settled. */
+  get units(): number {
+    return this.#units;
+  }
+
+  /** Units not yet started. */
+  get pending(): number {
+    return this.#pending;
+  }
+
+  get running(): number {
+    return this.#running;
+  }
+
+  all(): IterableIterator<Held> {
+    return this.#grants.values();
+  }
+
+  get(term: number, n: number): Held | undefined {
+    return this.#grants.get(`${term}.${n}`);
+  }
+
+  take(work: Work, bytes: UnitBytes, counters: StepCounters): Held {
+    const held = new Held(work, bytes, counters);
+    this.#grants.set(`${work.term}.${work.n}`, held);
+    this.#units += held.units.count;
+    this.#pending += held.units.count;
+    this.#queue.push(held);
+    return held;
+  }
+
+  /** Starts a run whose delay is over, or else the next pending unit of a grant that may start. */
+  start(mayStart: (held: Held) => boolean): Run | undefined {
+    const resumed = this.waiting.next();
+    if (resumed) {
+      this.#running += 1;
+      resumed.held.running.set(resumed.unit, resumed);
+      return resumed;
+    }
+    const first = this.#queue[0];
+    // An epic whose brief is on its way does not block the others.
+    const held = first && mayStart(first) ? first : this.#queue.find(mayStart);
+    const run = held?.start();
+    if (!held || !run) return undefined;
+    if (held.pending.isEmpty) this.#unqueue(held);
+    this.#pending -= 1;
+    this.#running += 1;
+    return run;
+  }
+
+  /** Ends a run; a retry waits here when it is short and `mayWait`, else it goes back to the master. */
+  finish(run: Run, outcome: Outcome, mayWait: boolean, nowMs: number): void {
+    const { held, unit } = run;
+    this.#end(run);
+    if (!held.units.has(unit)) return; // Taken back meanwhile.
+    switch (outcome.kind) {
+      case 'ok':
+        held.fresh.ok.add(unit, unit + 1);
+        break;
+      case 'skipped':
+        held.fresh.skipped.add(unit, unit + 1);
+        break;
+      case 'retry':
+        if (mayWait && outcome.delayMs <= LOCAL_DELAY_MAX_MS && this.waiting.size < LOCAL_DELAYED_MAX) {
+          return this.#wait(run, outcome, nowMs);
+        }
+        held.fresh.later.push(laterOf(unit, outcome));
+        break;
+      default: {
+        const { kind, code, message, step, attempt } = outcome;
+        held.fresh.fail(kind, { unit, code, message, step, attempt });
+      }
+    }
+    this.outbox.add(held, 1, nowMs);
+  }
+
+  /** Ends a run that was not allowed to begin: its outcome is decided elsewhere. */
+  drop(run: Run): void {
+    this.#end(run);
+    this.forget(run.held, [run.unit, run.unit + 1]);
+  }
+
+  /** Gives back up to `count` units that have not started, the last ones first. */
+  recall(count: number, nowMs: number): void {
+    let left = count;
+    for (let i = this.#queue.length - 1; i >= 0 && left > 0; i--) {
+      left -= this.#giveBack(this.#queue[i] as Held, left, nowMs);
+    }
+  }
+
+  /** Gives back everything that is not running. */
+  giveBackAll(nowMs: number): void {
+    this.recall(Number.MAX_SAFE_INTEGER, nowMs);
+    for (const { run, dueMonoMs } of this.waiting.take(() => true, nowMs)) {
+      const { unit, attempt, step } = run;
+      const delayMs = Math.max(0, dueMonoMs - nowMs);
+      run.held.fresh.later.push(laterOf(unit, { kind: 'retry', attempt, step, delayMs, code: 'drained' }));
+      this.outbox.add(run.held, 1, nowMs);
+    }
+  }
+
+  /** Stops units of an epic: hands back what is not running, returns what is. */
+  abort(epic: string, units: Ranges | undefined, nowMs: number): Run[] {
+    const stopped: Run[] = [];
+    for (const held of this.#grants.values()) {
+      if (held.epic !== epic) continue;
+      const theirs = units ?? held.units.ranges();
+      const back = IntervalSet.of(held.pending.intersect(theirs));
+      this.#pending -= held.pending.removeAll(theirs);
+      if (held.pending.isEmpty) this.#unqueue(held);
+      const wanted = IntervalSet.of(theirs);
+      const waits = (run: Run): boolean => run.held === held && wanted.has(run.unit);
+      for (const { run } of this.waiting.take(waits, nowMs)) back.add(run.unit, run.unit + 1);
+      if (!back.isEmpty) {
+        held.fresh.back.addAll(back.ranges());
+        this.outbox.add(held, back.count, nowMs);
+      }
+      eachOf(held.units.intersect(theirs), (unit) => {
+        const run = held.running.get(unit);
+        if (run) stopped.push(run);
+      });
+    }
+    return stopped;
+  }
+
+  /** Drops units that the master has settled or taken back. */
+  forget(held: Held, units: Ranges): void {
+    this.#units -= held.units.removeAll(units);
+    this.#pending -= held.pending.removeAll(units);
+    held.sent.forget(units);
+    held.fresh.forget(units);
+    if (held.pending.isEmpty) this.#unqueue(held);
+    if (held.fresh.count === 0 || held.units.isEmpty) this.outbox.forget(held);
+    if (held.units.isEmpty) this.#grants.delete(`${held.term}.${held.n}`);
+  }
+
+  #end(run: Run): void {
+    run.held.running.delete(run.unit);
+    run.held.asking.delete(run.unit);
+    this.#running -= 1;
+  }
+
+  #wait(run: Run, retry: Retry, nowMs: number): void {
+    run.attempt = retry.attempt;
+    run.step = retry.step;
+    if (run.begun) {
+      run.begun = false;
+      run.held.fresh.cleared.add(run.unit, run.unit + 1);
+      this.outbox.add(run.held, 1, nowMs);
+      this.outbox.hurry();
+    }
+    this.waiting.add(run, nowMs + retry.delayMs);
+  }
+
+  #giveBack(held: Held, count: number, nowMs: number): number {
+    const back = held.takeLast(count);
+    const taken = countOf(back);
+    if (taken === 0) return 0;
+    this.#pending -= taken;
+    if (held.pending.isEmpty) this.#unqueue(held);
+    held.fresh.back.addAll(back);
+    this.outbox.add(held, taken, nowMs);
+    return taken;
+  }
+
+  #unqueue(held: Held): void {
+    const i = this.#queue.indexOf(held);
+    if (i >= 0) this.#queue.splice(i, 1);
+  }
+}
+
+function laterOf(
+  unit: number,
+  retry: Retry,
+): { unit: number; attempt: number; step: number; delayMs: number; code: string } {
+  const { attempt, step, delayMs, code } = retry;
+  return { unit, attempt, step, delayMs: Math.ceil(delayMs), code };
+}

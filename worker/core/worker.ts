@@ -1,0 +1,391 @@
+/**
+ * The worker's core: takes what the master says and what runs came to, and decides what to hold, what
+ * to start, what to report and how much to ask for.
+ *
+ * The shell's duties: send the messages; start what `next` gives as long as it gives something; call
+ * `step` with `ran` after each such pass, and with `tick` at `wakeAt`.
+ *
+ * W1: level = capacity − units held, whatever happened to earlier messages (G8).
+ * W2: a grant number is taken once; older ones are refused. A gap is told to the master at once.
+ * W3: a report is kept until Settled, and sent again after RESEND_MS and after every reconnection.
+ * W4: no effect of an at-most-once step begins without Proceed.
+ * W5: nothing is given up because of the worker's own clock.
+ */
+import { unreachable } from '../../shared/core/errors.ts';
+import { countOf, eachOf } from '../../shared/core/intervalSet.ts';
+import { HEARTBEAT_MS, RESEND_MS, WORK_AVAILABLE_JITTER_MS } from '../../shared/core/limits.ts';
+import type { Rng } from '../../shared/core/rng.ts';
+import type { UnitBytes } from '../../shared/protocol/codec.ts';
+import {
+  type MasterMessage,
+  PROTOCOL_VERSION,
+  type StepCounters,
+  type Work,
+  type WorkerMessage,
+  type WorkManifest,
+} from '../../shared/protocol/messages.ts';
+import { Demand } from './demand.ts';
+import type { Run } from './held.ts';
+import { Holdings } from './holdings.ts';
+import type { Outcome } from './outcomes.ts';
+
+export type WorkerIdentity = {
+  name: string;
+  works: WorkManifest[];
+  labels: Record<string, string>;
+  slots: number;
+  version: string;
+};
+
+export type WorkerInput =
+  | { type: 'up' }
+  | { type: 'down' }
+  | { type: 'message'; message: MasterMessage; units: UnitBytes }
+  | { type: 'ran' }
+  | { type: 'tick' }
+  | { type: 'brief-ready'; work: string; hash: string }
+  | { type: 'drain' };
+
+export type WorkerOutput = {
+  /** To the master that owns this worker's session, or to all masters while none is known. */
+  messages: { to: { to: 'masters' } | { to: 'master'; id: string }; message: WorkerMessage }[];
+  /** Runs that may (or may not) begin their effect. */
+  proceeds: { run: Run; go: boolean }[];
+  /** Runs whose signal is to fire: their outcome is decided elsewhere. They still report. */
+  aborts: Run[];
+  /** Briefs that are needed to start what is held. */
+  briefs: { work: string; hash: string }[];
+  /** Everything begun is settled and nothing is held: the process may end. */
+  drained: boolean;
+  /** The master refuses this worker for good. */
+  fatal: { code: string; message: string } | undefined;
+  wakeAt: number;
+};
+
+/** Heartbeats come this often while the counters they carry for display change. */
+const BUSY_HEARTBEAT_MS = 500;
+/** Least time between two Hellos that a master asks for. */
+const HELLO_GAP_MS = 1_000;
+
+export class Worker {
+  readonly #identity: WorkerIdentity;
+  readonly #random: Rng;
+  readonly #heartbeatMs: number;
+  readonly #demand: Demand;
+  readonly #holdings = new Holdings();
+  readonly #briefs = new Map<string, 'asked' | 'ready'>();
+  readonly #counters = new Map<string, StepCounters>();
+  #up = false;
+  #master: { id: string; term: number } | undefined;
+  #lastGrant = 0;
+  #at = 0;
+  /** Level the master believes in, less what it granted since. */
+  #offered = 0;
+  #done = 0;
+  #busy = false;
+  #nowMs = 0;
+  #beatMs = 0;
+  #beatNow = false;
+  /** When a WorkAvailable is to be answered. */
+  #answerAtMs: number | undefined;
+  #countersChanged = false;
+  #draining = false;
+  #helloMs = Number.NEGATIVE_INFINITY;
+  #out: WorkerOutput = blank();
+
+  constructor(options: { identity: WorkerIdentity; random: Rng; heartbeatMs?: number }) {
+    this.#identity = options.identity;
+    this.#random = options.random;
+    this.#heartbeatMs = options.heartbeatMs ?? HEARTBEAT_MS;
+    this.#demand = new Demand(options.identity.slots);
+  }
+
+  get running(): number {
+    return this.#holdings.running;
+  }
+
+  get held(): number {
+    return this.#holdings.units;
+  }
+
+  get pending(): number {
+    return this.#holdings.pending;
+  }
+
+  get draining(): boolean {
+    return this.#draining;
+  }
+
+  step(input: WorkerInput, monoMs: number): WorkerOutput {
+    if (this.#busy) this.#demand.measure(this.#done, monoMs - this.#nowMs);
+    this.#done = 0;
+    this.#nowMs = monoMs;
+    this.#take(input);
+    this.#holdings.waiting.wake(monoMs);
+    this.#tell();
+    this.#busy = this.running > 0 || this.pending > 0;
+    const output = this.#out;
+    output.wakeAt = this.#wakeAt();
+    output.drained = this.#draining && this.running === 0 && this.held === 0;
+    this.#out = blank();
+    return output;
+  }
+
+  /** Gives the next unit to start, if a slot is free; the caller ends it by `finish` or `dropped`. */
+  next(): Run | undefined {
+    if (this.running >= this.#identity.slots) return undefined;
+    return this.#holdings.start((held) => this.#briefs.get(briefKey(held)) === 'ready');
+  }
+
+  /** Asks whether an at-most-once effect may begin; the answer comes as a `proceeds` of a later step (W4). */
+  ask(run: Run): void {
+    run.held.asking.set(run.unit, run);
+    run.held.toAsk.add(run.unit, run.unit + 1);
+  }
+
+  /** Ends a run. */
+  finish(run: Run, outcome: Outcome): void {
+    this.#done += 1;
+    this.#countersChanged = true;
+    this.#holdings.finish(run, outcome, !this.#draining, this.#nowMs);
+  }
+
+  /** Ends a run that was not allowed to begin: its outcome is decided elsewhere. */
+  dropped(run: Run): void {
+    this.#holdings.drop(run);
+  }
+
+  #take(input: WorkerInput): void {
+    switch (input.type) {
+      case 'up':
+        this.#up = true;
+        return this.#hello();
+      case 'down':
+        this.#up = false;
+        return;
+      case 'message':
+        return this.#message(input.message, input.units);
+      case 'brief-ready':
+        this.#briefs.set(`${input.work} ${input.hash}`, 'ready');
+        return;
+      case 'drain':
+        return this.#drain();
+      case 'ran':
+      case 'tick':
+        return;
+      default:
+        return unreachable(input);
+    }
+  }
+
+  #message(message: MasterMessage, units: UnitBytes): void {
+    switch (message.t) {
+      case 'available':
+        return this.#available(message.master, message.term);
+      case 'work':
+        return this.#work(message, units);
+      case 'proceed':
+        return this.#proceed(message.term, message.n, message.go, message.skip);
+      case 'settled':
+        for (const { n, units: settled } of message.grants) {
+          const held = this.#holdings.get(message.term, n);
+          if (held) this.#holdings.forget(held, settled);
+        }
+        return;
+      case 'recall':
+        return this.#holdings.recall(message.count, this.#nowMs);
+      case 'abort':
+        this.#out.aborts.push(...this.#holdings.abort(message.epic, message.units, this.#nowMs));
+        return;
+      case 'brief':
+        return; // The shell puts briefs together.
+      case 'refused':
+        return this.#refused(message.code, message.message);
+      default:
+        return unreachable(message);
+    }
+  }
+
+  #available(master: string, term: number): void {
+    if (this.#master && term < this.#master.term) return;
+    if (this.#master?.id === master && this.#master.term === term) {
+      this.#answerAtMs ??= this.#nowMs + this.#random() * WORK_AVAILABLE_JITTER_MS;
+      return;
+    }
+    const answersHello = this.#master === undefined && this.#helloMs > Number.NEGATIVE_INFINITY;
+    this.#master = { id: master, term };
+    this.#lastGrant = 0;
+    if (!answersHello) this.#hello();
+  }
+
+  #work(work: Work, bytes: UnitBytes): void {
+    if (!this.#master || work.term !== this.#master.term) return;
+    if (work.n <= this.#lastGrant) return; // W2
+    const gap = work.n > this.#lastGrant + 1;
+    this.#lastGrant = work.n;
+    const count = countOf(work.units);
+    this.#offered -= count;
+    if (gap || count === 0) this.#beatNow = true; // W2
+    if (count === 0) return;
+    const held = this.#holdings.take(work, bytes, this.#countersOf(work.epic));
+    const key = briefKey(held);
+    if (!this.#briefs.has(key)) {
+      this.#briefs.set(key, 'asked');
+      this.#out.briefs.push({ work: work.work, hash: work.brief });
+    }
+    if (this.#draining) this.#holdings.giveBackAll(this.#nowMs);
+  }
+
+  #proceed(term: number, n: number, go: readonly number[], skip: readonly number[]): void {
+    const held = this.#holdings.get(term, n);
+    if (!held) return;
+    const answer = (unit: number, allowed: boolean): void => {
+      const run = held.asking.get(unit);
+      if (!run) return;
+      held.asking.delete(unit);
+      run.begun = allowed;
+      this.#out.proceeds.push({ run, go: allowed });
+    };
+    eachOf(go, (unit) => answer(unit, true));
+    eachOf(skip, (unit) => answer(unit, false));
+  }
+
+  #refused(code: string, message: string): void {
+    if (code !== 'unknown_session') this.#out.fatal = { code, message };
+    else if (this.#nowMs - this.#helloMs >= HELLO_GAP_MS) this.#hello();
+  }
+
+  #drain(): void {
+    if (this.#draining) return;
+    this.#draining = true;
+    this.#send({ t: 'bye', reason: 'draining' });
+    this.#holdings.giveBackAll(this.#nowMs);
+  }
+
+  /** Sends what is due: reports with demand, then begins, then the heartbeat. */
+  #tell(): void {
+    if (!this.#up) return;
+    if (!this.#master) {
+      if (this.#nowMs >= this.#beatMs + this.#heartbeatMs) this.#hello();
+      return;
+    }
+    const waiting = Math.max(1, Math.min(this.#demand.capacity >> 2, this.pending));
+    const asked = this.#answerAtMs !== undefined && this.#nowMs >= this.#answerAtMs;
+    const overdue = this.#nowMs >= (this.#holdings.outbox.dueMs ?? Number.POSITIVE_INFINITY);
+    if (
+      this.#holdings.outbox.count >= waiting ||
+      overdue ||
+      this.#level() - this.#offered >= waiting ||
+      asked
+    ) {
+      this.#answerAtMs = undefined;
+      this.#gimme();
+    }
+    this.#askAll(false);
+    if (this.#nowMs >= this.#nextBeatMs()) this.#heartbeat();
+  }
+
+  #nextBeatMs(): number {
+    if (this.#beatNow) return 0;
+    const busyMs = this.#countersChanged ? BUSY_HEARTBEAT_MS : this.#heartbeatMs;
+    return this.#beatMs + Math.min(this.#heartbeatMs, busyMs);
+  }
+
+  #level(): number {
+    return this.#draining ? 0 : Math.max(0, this.#demand.capacity - this.held); // W1
+  }
+
+  #gimme(): void {
+    for (let more = true; more; ) {
+      const taken = this.#holdings.outbox.take(this.#nowMs);
+      this.#send({ t: 'gimme', ...this.#stand(), reports: taken.reports });
+      more = taken.more;
+    }
+  }
+
+  /** Says where this worker stands: the demand part of a message. */
+  #stand(): { at: number; lastGrant: number; level: number } {
+    this.#at += 1;
+    this.#offered = this.#level();
+    return { at: this.#at, lastGrant: this.#lastGrant, level: this.#offered };
+  }
+
+  #askAll(again: boolean): void {
+    for (const held of this.#holdings.all()) {
+      if (held.asking.size === 0) continue;
+      if (again || this.#nowMs - held.askedMonoMs >= RESEND_MS) {
+        for (const unit of held.asking.keys()) held.toAsk.add(unit, unit + 1);
+      }
+      if (held.toAsk.isEmpty) continue;
+      const { epic, term, n } = held;
+      this.#at += 1;
+      this.#send({ t: 'begin', at: this.#at, epic, term, n, units: held.toAsk.ranges() });
+      held.toAsk.clear();
+      held.askedMonoMs = this.#nowMs;
+    }
+  }
+
+  #heartbeat(): void {
+    const steps: Record<string, StepCounters> = {};
+    const epics = new Set([...this.#holdings.all()].map((held) => held.epic));
+    for (const [epic, counters] of this.#counters) {
+      steps[epic] = counters;
+      if (!epics.has(epic) && this.#counters.size > 64) this.#counters.delete(epic);
+    }
+    const held: number[] = [];
+    for (const item of this.#holdings.all()) {
+      if (item.term === this.#master?.term) held.push(item.n);
+      if (this.#nowMs - item.sentMonoMs >= RESEND_MS) this.#holdings.outbox.again(item, this.#nowMs); // W3
+    }
+    this.#send({ t: 'heartbeat', ...this.#stand(), held, steps });
+    this.#beatMs = this.#nowMs;
+    this.#beatNow = false;
+    this.#countersChanged = false;
+  }
+
+  #hello(): void {
+    this.#helloMs = this.#nowMs;
+    const held = [...this.#holdings.all()].map((item) => ({
+      epic: item.epic,
+      term: item.term,
+      n: item.n,
+      units: item.units.ranges(),
+    }));
+    const hello = { t: 'hello', v: PROTOCOL_VERSION, ...this.#identity, ...this.#stand(), held } as const;
+    this.#out.messages.push({ to: { to: 'masters' }, message: hello });
+    this.#beatMs = this.#nowMs;
+    if (!this.#master) return;
+    for (const item of this.#holdings.all()) this.#holdings.outbox.again(item, this.#nowMs); // W3
+    this.#askAll(true);
+    if (this.#draining) this.#send({ t: 'bye', reason: 'draining' });
+  }
+
+  #send(message: WorkerMessage): void {
+    if (!this.#up || !this.#master) return;
+    this.#out.messages.push({ to: { to: 'master', id: this.#master.id }, message });
+  }
+
+  #countersOf(epic: string): StepCounters {
+    const known = this.#counters.get(epic);
+    if (known) return known;
+    const counters: StepCounters = {};
+    this.#counters.set(epic, counters);
+    return counters;
+  }
+
+  #wakeAt(): number {
+    let at = this.#nextBeatMs();
+    for (const due of [this.#holdings.outbox.dueMs, this.#answerAtMs, this.#holdings.waiting.nextMs]) {
+      if (due !== undefined) at = Math.min(at, due);
+    }
+    return Math.max(at, this.#nowMs + 1);
+  }
+}
+
+function briefKey(held: { work: string; brief: string }): string {
+  return `${held.work} ${held.brief}`;
+}
+
+function blank(): WorkerOutput {
+  return { messages: [], proceeds: [], aborts: [], briefs: [], drained: false, fatal: undefined, wakeAt: 0 };
+}
