@@ -4,7 +4,7 @@
  *
  * Every failure is a GimmeError: with the code the master gave, or `master_unreachable`.
  */
-import { ERRORS, GimmeError, type ErrorCode } from '../shared/core/errors.ts';
+import { ERRORS, type ErrorCode, GimmeError } from '../shared/core/errors.ts';
 import type { EpicPage, EpicState, EpicStatus, Problem, SubmitBody } from '../shared/protocol/api.ts';
 import { Epic } from './epic.ts';
 import type { Source, StreamSource } from './source.ts';
@@ -43,13 +43,19 @@ export class Client {
     this.master = (options.master ?? DEFAULT_MASTER).replace(/\/+$/, '');
     this.#fetch = options.fetch ?? fetch;
     if (!/^https?:\/\/[^/?#]+$/.test(this.master)) {
-      throw new GimmeError('bad_config', `master ${JSON.stringify(this.master)} must be an address such as ${DEFAULT_MASTER}`);
+      throw new GimmeError(
+        'bad_config',
+        `master ${JSON.stringify(this.master)} must be an address such as ${DEFAULT_MASTER}`,
+      );
     }
   }
 
   /** Submits an epic; resolves once the master has all of it durable. */
   async submit({ work, source, brief, name }: Submit): Promise<Epic> {
-    const head = { work: typeof work === 'string' ? work : work.name, ...(name === undefined ? {} : { name }) };
+    const head = {
+      work: typeof work === 'string' ? work : work.name,
+      ...(name === undefined ? {} : { name }),
+    };
     if (source.type === 'stream') return new Epic(this, await this.#upload(head, source, brief));
     const body: SubmitBody = { ...head, source, ...(brief === undefined ? {} : { brief }) };
     return new Epic(this, await this.#call<EpicStatus>('/v1/epics', { method: 'POST', body }));
@@ -79,14 +85,24 @@ export class Client {
     return (await this.#call<{ workers: Worker[] }>('/v1/workers')).workers;
   }
 
-  async #upload(head: { work: string; name?: string }, source: StreamSource, brief: unknown): Promise<EpicStatus> {
+  async #upload(
+    head: { work: string; name?: string },
+    source: StreamSource,
+    brief: unknown,
+  ): Promise<EpicStatus> {
     const body = await source.open();
-    const query = queryOf({ ...head, ...(brief === undefined ? {} : { brief: await this.#putBrief(brief) }) });
+    const query = queryOf({
+      ...head,
+      ...(brief === undefined ? {} : { brief: await this.#putBrief(brief) }),
+    });
     const type = source.format === 'csv' ? 'text/csv' : 'application/x-ndjson';
     // A failure to read the source reaches fetch as any other; the person is told of the file instead.
     const watched = watchFaults(body);
     try {
-      return await this.#call<EpicStatus>(`/v1/epics?${query}`, { method: 'POST', stream: { type, body: watched.body } });
+      return await this.#call<EpicStatus>(`/v1/epics?${query}`, {
+        method: 'POST',
+        stream: { type, body: watched.body },
+      });
     } catch (error) {
       throw watched.fault() ?? error;
     }
@@ -118,13 +134,16 @@ export class Client {
   }
 }
 
-function queryOf(fields: Record<string, string | number | undefined>): URLSearchParams {
+function queryOf(fields: Record<string, string | number | undefined>): string {
   const query = new URLSearchParams();
   for (const [name, value] of Object.entries(fields)) if (value !== undefined) query.set(name, String(value));
-  return query;
+  return query.toString();
 }
 
-function watchFaults(source: AsyncIterable<Uint8Array>): { body: AsyncIterable<Uint8Array>; fault(): unknown } {
+function watchFaults(source: AsyncIterable<Uint8Array>): {
+  body: AsyncIterable<Uint8Array>;
+  fault(): unknown;
+} {
   let fault: unknown;
   async function* body(): AsyncGenerator<Uint8Array> {
     try {
@@ -150,7 +169,10 @@ function errorOf(master: string, status: number, value: unknown): GimmeError {
   if (typeof code === 'string' && Object.hasOwn(ERRORS, code) && typeof detail === 'string') {
     return new GimmeError(code as ErrorCode, detail);
   }
-  return new GimmeError('master_unreachable', `what answers at ${master} is not a Gimmework master (HTTP ${status}); check the address`);
+  return new GimmeError(
+    'master_unreachable',
+    `what answers at ${master} is not a Gimmework master (HTTP ${status}); check the address`,
+  );
 }
 
 /** The error of a request that got no answer. */

@@ -49,6 +49,9 @@ export class Epic {
     }
     if (last.state !== 'running') return last;
     const { outstanding } = last.totals;
-    throw new GimmeError('wait_timeout', `epic ${this.name} still runs after ${timeoutMs} ms, ${outstanding} units outstanding`);
+    throw new GimmeError(
+      'wait_timeout',
+      `epic ${this.name} still runs after ${timeoutMs} ms, ${outstanding} units outstanding`,
+    );
   }
 }

@@ -2,11 +2,11 @@
  * Following one epic: by `/v1/events`, and by asking where no WebSocket comes through. Owns the
  * connection, its renewal and the choice between both.
  *
- * States: connected (pushed states), apart (asks every POLL_MS, tries to connect again beside it).
+ * States: connected (pushed states), apart (asks every POLL_MS and tries to connect again).
  * W1: only the newest state is kept for a slow consumer.
  * W2: the end state is always yielded, and is the last.
  */
-import { WebSocket } from 'ws';
+import { type RawData, WebSocket } from 'ws';
 import { GimmeError } from '../shared/core/errors.ts';
 import type { EpicStatus, EventMessage } from '../shared/protocol/api.ts';
 import type { Client } from './client.ts';
@@ -17,25 +17,36 @@ const ABSENT_MS = 30_000;
 /** The master pings every 10 s; a connection this silent is dead. */
 const SILENT_MS = 25_000;
 const MESSAGE_BYTES_MAX = 4 * 1024 * 1024;
+const NEVER = new AbortController().signal;
 
 /** Yields the states of an epic until its end, or until `signal` fires. */
-export async function* followEpic(client: Client, id: string, signal?: AbortSignal): AsyncGenerator<EpicStatus> {
+export async function* followEpic(
+  client: Client,
+  id: string,
+  signal: AbortSignal = NEVER,
+): AsyncGenerator<EpicStatus> {
   let status = await client.status(id);
   let heardAt = performance.now();
   yield status;
-  while (status.state === 'running' && !signal?.aborted) {
-    for await (const pushed of pushedStates(client.master, id, signal)) {
-      status = pushed;
-      heardAt = performance.now();
-      yield status;
-      if (status.state !== 'running') return;
+  if (status.state !== 'running') return;
+  for (;;) {
+    const pushed = new PushedStates(client.master, id, signal);
+    try {
+      for (let state = await pushed.next(); state; state = await pushed.next()) {
+        heardAt = performance.now();
+        yield state;
+        if (state.state !== 'running') return; // W2
+      }
+    } finally {
+      pushed.close();
     }
-    if (signal?.aborted) return;
     await pause(POLL_MS, signal);
+    if (signal.aborted) return;
     try {
       status = await client.status(id);
       heardAt = performance.now();
       yield status;
+      if (status.state !== 'running') return;
     } catch (error) {
       const absent = error instanceof GimmeError && error.code === 'master_unreachable';
       if (!absent || performance.now() - heardAt > ABSENT_MS) throw error;
@@ -43,50 +54,67 @@ export async function* followEpic(client: Client, id: string, signal?: AbortSign
   }
 }
 
-/** One connection's states; ends when it breaks, without saying why: the follower asks and connects again. */
-async function* pushedStates(master: string, id: string, signal?: AbortSignal): AsyncGenerator<EpicStatus> {
-  const socket = new WebSocket(`${master.replace(/^http/, 'ws')}/v1/events?epic=${id}`, {
-    maxPayload: MESSAGE_BYTES_MAX,
-    perMessageDeflate: false,
-    handshakeTimeout: SILENT_MS,
-  });
-  let newest: EpicStatus | undefined;
-  let open = true;
-  let wake = (): void => {};
-  const end = (): void => {
-    open = false;
-    wake();
-  };
-  let silence = setTimeout(() => socket.terminate(), SILENT_MS);
-  const heard = (): void => {
-    clearTimeout(silence);
-    silence = setTimeout(() => socket.terminate(), SILENT_MS);
-  };
-  socket.on('ping', heard);
-  socket.on('message', (data) => {
-    heard();
-    newest = stateIn(String(data), id) ?? newest; // W1
-    wake();
-  });
-  socket.on('close', end);
-  socket.on('error', end);
-  signal?.addEventListener('abort', end, { once: true });
-  try {
-    while (true) {
-      const state = newest;
-      newest = undefined;
-      if (state) yield state;
-      else if (!open) return;
-      else await new Promise<void>((resolve) => {
-        wake = resolve;
-        if (newest || !open) resolve();
+/** The states that come over one connection. Why it broke is not told: the follower asks and connects again. */
+class PushedStates {
+  readonly #socket: WebSocket;
+  readonly #id: string;
+  readonly #signal: AbortSignal;
+  #newest: EpicStatus | undefined;
+  #open = true;
+  #wake = (): void => {};
+  #silence: NodeJS.Timeout | undefined;
+
+  constructor(master: string, id: string, signal: AbortSignal) {
+    this.#id = id;
+    this.#signal = signal;
+    this.#socket = new WebSocket(`${master.replace(/^http/, 'ws')}/v1/events?epic=${id}`, {
+      maxPayload: MESSAGE_BYTES_MAX,
+      perMessageDeflate: false,
+    });
+    this.#heard();
+    this.#socket.on('open', this.#heard);
+    this.#socket.on('ping', this.#heard);
+    this.#socket.on('message', this.#onMessage);
+    this.#socket.on('close', this.#end);
+    this.#socket.on('error', this.#end);
+    signal.addEventListener('abort', this.#end, { once: true });
+    if (signal.aborted) this.#end();
+  }
+
+  /** The newest state not yet given, once there is one; nothing once the connection has ended. */
+  async next(): Promise<EpicStatus | undefined> {
+    while (this.#newest === undefined && this.#open) {
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve;
       });
     }
-  } finally {
-    clearTimeout(silence);
-    signal?.removeEventListener('abort', end);
-    socket.terminate();
+    const state = this.#newest;
+    this.#newest = undefined;
+    return state;
   }
+
+  close(): void {
+    this.#end();
+    clearTimeout(this.#silence);
+    this.#signal.removeEventListener('abort', this.#end);
+    this.#socket.terminate();
+  }
+
+  readonly #end = (): void => {
+    this.#open = false;
+    this.#wake();
+  };
+
+  readonly #heard = (): void => {
+    clearTimeout(this.#silence);
+    this.#silence = setTimeout(() => this.#socket.terminate(), SILENT_MS);
+  };
+
+  readonly #onMessage = (data: RawData): void => {
+    this.#heard();
+    this.#newest = stateIn((data as Buffer).toString(), this.#id) ?? this.#newest; // W1
+    this.#wake();
+  };
 }
 
 function stateIn(text: string, id: string): EpicStatus | undefined {
@@ -97,14 +125,15 @@ function stateIn(text: string, id: string): EpicStatus | undefined {
   }
 }
 
-function pause(ms: number, signal?: AbortSignal): Promise<void> {
+function pause(ms: number, signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
     const done = (): void => {
       clearTimeout(timer);
-      signal?.removeEventListener('abort', done);
+      signal.removeEventListener('abort', done);
       resolve();
     };
     const timer = setTimeout(done, ms);
-    signal?.addEventListener('abort', done, { once: true });
+    signal.addEventListener('abort', done, { once: true });
+    if (signal.aborted) done();
   });
 }

@@ -1,19 +1,27 @@
 /** The package's entry: define works, submit epics, follow them. */
-export { Client, DEFAULT_MASTER, type ClientOptions, type EpicFilter, type Submit, type Worker } from './client.ts';
-export { Epic } from './epic.ts';
-export { csv, ndjson, range, stdin, units, type Format, type Source } from './source.ts';
+
+export { ERRORS, type ErrorCode, GimmeError } from '../shared/core/errors.ts';
 export {
   defineWork,
   PermanentError,
   RetryableError,
-  skip,
-  UnknownOutcomeError,
-  WorkDefinition,
   type Skip,
   type StandardSchema,
   type StepContext,
   type StepOptions,
+  skip,
+  UnknownOutcomeError,
+  WorkDefinition,
   type WorkOptions,
 } from '../shared/core/work.ts';
-export { ERRORS, GimmeError, type ErrorCode } from '../shared/core/errors.ts';
 export type { EpicPage, EpicState, EpicStatus, Totals } from '../shared/protocol/api.ts';
+export {
+  Client,
+  type ClientOptions,
+  DEFAULT_MASTER,
+  type EpicFilter,
+  type Submit,
+  type Worker,
+} from './client.ts';
+export { Epic } from './epic.ts';
+export { csv, type Format, ndjson, range, type Source, stdin, units } from './source.ts';

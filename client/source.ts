@@ -2,7 +2,7 @@
  * What a program can submit as an epic's units. Files and streams are uploaded as they are, chunk by
  * chunk; nothing is held in memory and nothing is parsed here.
  */
-import { open, type FileHandle } from 'node:fs/promises';
+import { type FileHandle, open } from 'node:fs/promises';
 import { GimmeError } from '../shared/core/errors.ts';
 
 export type Format = 'csv' | 'ndjson';

@@ -6,16 +6,20 @@
  * E2: changes that a subscriber has not been sent yet are a set of ids, not a queue of messages.
  * E3: one who does not read is cut at EVENTS_BUFFER_BYTES_MAX, or when a ping stays unanswered.
  */
-import { STATUS_CODES, type IncomingMessage, type Server } from 'node:http';
+import { type IncomingMessage, type Server, STATUS_CODES } from 'node:http';
 import type { Duplex } from 'node:stream';
-import { WebSocketServer, type WebSocket } from 'ws';
+import { type WebSocket, WebSocketServer } from 'ws';
 import { GimmeError } from '../../shared/core/errors.ts';
 import { isId } from '../../shared/core/ids.ts';
-import { EVENTS_BUFFER_BYTES_MAX, EVENTS_EPICS_MAX, EVENTS_SUBSCRIBERS_MAX } from '../../shared/core/limits.ts';
+import {
+  EVENTS_BUFFER_BYTES_MAX,
+  EVENTS_EPICS_MAX,
+  EVENTS_SUBSCRIBERS_MAX,
+} from '../../shared/core/limits.ts';
 import type { Log } from '../../shared/io/log.ts';
 import type { EpicStatus, EventMessage } from '../../shared/protocol/api.ts';
 import type { MasterApi } from './api.ts';
-import { problemOf, PROBLEM_TYPE } from './problem.ts';
+import { PROBLEM_TYPE, problemOf } from './problem.ts';
 
 /** Upgrades of this path belong to the worker link's own listener. */
 const LINK_PATH = '/v1/link';
@@ -87,7 +91,9 @@ export function serveEvents({ server, api, log }: Parts): { close(): void } {
 }
 
 function urlOf(request: IncomingMessage): URL | undefined {
-  return URL.canParse(request.url ?? '', 'http://localhost') ? new URL(request.url ?? '', 'http://localhost') : undefined;
+  return URL.canParse(request.url ?? '', 'http://localhost')
+    ? new URL(request.url ?? '', 'http://localhost')
+    : undefined;
 }
 
 function refusalOf(
@@ -100,10 +106,16 @@ function refusalOf(
     return { status: 404, error: new GimmeError('not_found', 'no WebSocket is served here; /v1/events is') };
   }
   if (!sameOrigin(request.headers.origin, request.headers.host)) {
-    return { status: 403, error: new GimmeError('bad_request', 'the Origin is another site; open it from this one') };
+    return {
+      status: 403,
+      error: new GimmeError('bad_request', 'the Origin is another site; open it from this one'),
+    };
   }
   if (subscribers >= EVENTS_SUBSCRIBERS_MAX) {
-    return { status: 503, error: new GimmeError('peer_too_slow', 'too many subscribers; poll GET /v1/epics instead') };
+    return {
+      status: 503,
+      error: new GimmeError('peer_too_slow', 'too many subscribers; poll GET /v1/epics instead'),
+    };
   }
   const stray = [...url.searchParams.keys()].find((name) => name !== 'epic');
   if (stray !== undefined || url.searchParams.getAll('epic').length > 1) {
@@ -145,7 +157,11 @@ function snapshotOf(api: MasterApi, epic: string | undefined): EpicStatus[] {
 /** Sends what is pending, newest state first read now, until the subscriber's buffer is full (E2). */
 function pump(subscriber: Subscriber, api: MasterApi): void {
   const { socket, pending } = subscriber;
-  while (pending.size > 0 && socket.bufferedAmount < EVENTS_BUFFER_BYTES_MAX && socket.readyState === socket.OPEN) {
+  while (
+    pending.size > 0 &&
+    socket.bufferedAmount < EVENTS_BUFFER_BYTES_MAX &&
+    socket.readyState === socket.OPEN
+  ) {
     const epics: EpicStatus[] = [];
     for (const id of pending) {
       pending.delete(id);

@@ -11,7 +11,7 @@ import { isUtf8 } from 'node:buffer';
 import { randomBytes } from 'node:crypto';
 import type { Socket } from 'node:net';
 import { Readable } from 'node:stream';
-import { fastify, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
+import { type FastifyInstance, type FastifyReply, type FastifyRequest, fastify } from 'fastify';
 import { GimmeError } from '../../shared/core/errors.ts';
 import { idFrom } from '../../shared/core/ids.ts';
 import {
@@ -26,7 +26,7 @@ import type { SourceSpec } from '../core/source.ts';
 import type { MasterApi } from './api.ts';
 import type { Briefs } from './briefs.ts';
 import { serveEvents } from './events.ts';
-import { gimmeErrorOf, problemOf, PROBLEM_TYPE } from './problem.ts';
+import { gimmeErrorOf, PROBLEM_TYPE, problemOf } from './problem.ts';
 import {
   cancelBody,
   checkHeaders,
@@ -53,7 +53,7 @@ export function buildHttp(parts: HttpParts): FastifyInstance {
     logger: false,
     bodyLimit: JSON_BODY_BYTES_MAX,
     routerOptions: { maxParamLength: 1_024 },
-    frameworkErrors: (error, request, reply) => answerError(parts, error, request, reply),
+    frameworkErrors: (error, request, reply) => void answerError(parts, error, request, reply),
     clientErrorHandler: answerBrokenRequest,
   });
   app.setErrorHandler((error, request, reply) => answerError(parts, error, request, reply));
@@ -76,28 +76,35 @@ function addParsers(app: FastifyInstance): void {
   app.addContentTypeParser('application/json', { parseAs: 'buffer' }, (request, body, done) => {
     const fault = jsonFault(body as Buffer, isUtf8);
     if (fault) return done(fault, undefined);
-    parse(request, body.toString(), done);
+    void parse(request, body.toString(), done);
   });
-  app.addContentTypeParser(['text/csv', 'application/x-ndjson'], (_request, payload, done) => done(null, payload));
+  app.addContentTypeParser(['text/csv', 'application/x-ndjson'], (_request, payload, done) =>
+    done(null, payload),
+  );
 }
 
 function addEpicRoutes(app: FastifyInstance, { api, spool, briefs }: HttpParts): void {
   app.post('/v1/epics', async (request, reply) => {
-    const epic = request.body instanceof Readable
-      ? await submitUpload({ api, spool, briefs }, request, request.body)
-      : await submitJson({ api, spool }, request);
+    const epic =
+      request.body instanceof Readable
+        ? await submitUpload({ api, spool, briefs }, request, request.body)
+        : await submitJson({ api, spool }, request);
     reply.code(202).header('location', epic.links.self);
     return { ...epic, status: epic.state };
   });
 
   app.get('/v1/epics', async (request, reply): Promise<EpicPage> => {
     const { cursor, limit, ...filter } = listQuery(request.query);
-    const found = api.epics({ ...filter, ...(cursor === undefined ? {} : { after: cursor }), limit: limit + 1 });
+    const found = api.epics({
+      ...filter,
+      ...(cursor === undefined ? {} : { after: cursor }),
+      limit: limit + 1,
+    });
     const epics = found.slice(0, limit);
     const last = epics.at(-1);
     if (found.length <= limit || !last) return { epics };
     const query = new URLSearchParams({ ...filter, limit: String(limit), cursor: last.id });
-    reply.header('link', `</v1/epics?${query}>; rel="next"`);
+    reply.header('link', `</v1/epics?${query.toString()}>; rel="next"`);
     return { epics, next: last.id };
   });
 
@@ -126,11 +133,12 @@ function addBriefRoute(app: FastifyInstance, { briefs }: HttpParts): void {
     scope.addContentTypeParser('application/json', { parseAs: 'buffer' }, (request, body, done) => {
       const fault = jsonFault(body as Buffer, isUtf8);
       if (fault) return done(fault, undefined);
-      parse(request, body.toString(), (error) => (error ? done(error, undefined) : done(null, body)));
+      void parse(request, body.toString(), (error) => (error ? done(error, undefined) : done(null, body)));
     });
     scope.post('/v1/briefs', { bodyLimit: BRIEF_BYTES_MAX }, async (request, reply) => {
       noQuery(request.query);
-      if (!Buffer.isBuffer(request.body)) throw new GimmeError('bad_request', 'a brief is sent as application/json');
+      if (!Buffer.isBuffer(request.body))
+        throw new GimmeError('bad_request', 'a brief is sent as application/json');
       const hash = await briefs.put(request.body);
       reply.code(201);
       return { hash };
@@ -210,7 +218,10 @@ async function* lines(source: Extract<SubmitBody['source'], { type: 'units' }>):
 function formatOf(contentType: string): 'csv' | 'ndjson' {
   const charset = /;\s*charset="?([^";\s]+)/i.exec(contentType)?.[1]?.toLowerCase() ?? 'utf-8';
   if (!['utf-8', 'utf8', 'us-ascii'].includes(charset)) {
-    throw new GimmeError('bad_request', 'Content-Type has a charset other than utf-8; send the file as UTF-8');
+    throw new GimmeError(
+      'bad_request',
+      'Content-Type has a charset other than utf-8; send the file as UTF-8',
+    );
   }
   return /^\s*text\/csv/i.test(contentType) ? 'csv' : 'ndjson';
 }
@@ -220,9 +231,12 @@ async function briefOf(briefs: HttpParts['briefs'], hash: string): Promise<unkno
   try {
     bytes = await briefs.get(hash);
   } catch (cause) {
-    const unknown = (cause as { code?: unknown }).code === 'not_found' || (cause as { code?: unknown }).code === 'ENOENT';
+    const unknown =
+      (cause as { code?: unknown }).code === 'not_found' || (cause as { code?: unknown }).code === 'ENOENT';
     if (!unknown) throw cause;
-    throw new GimmeError('bad_request', `field brief: no brief ${hash} here; POST it to /v1/briefs first`, { cause });
+    throw new GimmeError('bad_request', `field brief: no brief ${hash} here; POST it to /v1/briefs first`, {
+      cause,
+    });
   }
   return JSON.parse(bytes.toString());
 }
@@ -233,7 +247,12 @@ function epicOf(api: MasterApi, idOrName: string): EpicStatus {
   return epic;
 }
 
-function answerError({ log }: HttpParts, thrown: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
+function answerError(
+  { log }: HttpParts,
+  thrown: unknown,
+  request: FastifyRequest,
+  reply: FastifyReply,
+): FastifyReply {
   const error = gimmeErrorOf(thrown);
   if (error.code === 'internal') {
     const { stack } = thrown instanceof Error ? thrown : new Error(String(thrown));

@@ -27,18 +27,23 @@ export function gimmeErrorOf(thrown: unknown): GimmeError {
     return new GimmeError('too_large', 'the body is larger than this call takes; put larger data elsewhere');
   }
   if (code === 'FST_ERR_CTP_INVALID_MEDIA_TYPE') {
-    return new GimmeError('bad_request', 'Content-Type is not one that this call takes; see the API reference');
+    return new GimmeError(
+      'bad_request',
+      'Content-Type is not one that this call takes; see the API reference',
+    );
   }
   if (code === 'FST_ERR_CTP_EMPTY_JSON_BODY') {
     return new GimmeError('bad_request', 'the body is empty; send a JSON value');
   }
   if (thrown instanceof SyntaxError && message.includes('prototype')) {
-    return new GimmeError('bad_request', 'the body has a field named `__proto__` or `constructor`; leave it out');
+    return new GimmeError(
+      'bad_request',
+      'the body has a field named `__proto__` or `constructor`; leave it out',
+    );
   }
   if (statusCode >= 400 && statusCode < 500) return new GimmeError('bad_request', oneLine(message));
   return new GimmeError('internal', 'a fault in the master; its log has the story', { cause: thrown });
 }
-
 
 function facts(thrown: unknown): { code: string; statusCode: number; message: string } {
   const { code, statusCode, message } = (thrown ?? {}) as Record<string, unknown>;

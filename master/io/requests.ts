@@ -9,8 +9,18 @@ import { JSON_DEPTH_MAX, PAGE_EPICS_MAX, REASON_CHARS_MAX } from '../../shared/c
 import type { EpicState, SubmitBody, SubmitQuery } from '../../shared/protocol/api.ts';
 
 const LATER_FIELDS = new Set([
-  ...['deadline', 'priority', 'rate', 'rateKey', 'rate-key', 'replyTo', 'reply-to', 'key'],
-  ...['idempotencyKey', 'idempotency-key', 'tenant', 'slots', 'strict', 'dryRun'],
+  'deadline',
+  'priority',
+  'rate',
+  'rateKey',
+  'rate-key',
+  'replyTo',
+  'key',
+  'idempotencyKey',
+  'tenant',
+  'slots',
+  'strict',
+  'dryRun',
 ]);
 const LATER_HEADERS = ['idempotency-key', 'if-match', 'prefer'];
 const STATES: readonly EpicState[] = ['running', 'finished', 'failed', 'cancelled'];
@@ -60,7 +70,8 @@ export function listQuery(query: unknown): ListQuery {
 export function cancelBody(body: unknown): string {
   const { reason } = objectOf(body, 'the body', ['reason']);
   if (typeof reason !== 'string' || reason.trim() === '') refuse('field reason must be a text that says why');
-  if (reason.length > REASON_CHARS_MAX) refuse(`field reason is over ${REASON_CHARS_MAX} characters; shorten it`);
+  if (reason.length > REASON_CHARS_MAX)
+    refuse(`field reason is over ${REASON_CHARS_MAX} characters; shorten it`);
   return reason;
 }
 
@@ -92,7 +103,10 @@ export function jsonFault(bytes: Uint8Array, isUtf8: (bytes: Uint8Array) => bool
     } else if (byte === 0x22) inText = true;
     else if (byte === 0x7b || byte === 0x5b) {
       if (++depth > JSON_DEPTH_MAX) {
-        return new GimmeError('bad_request', `the body is nested over ${JSON_DEPTH_MAX} levels deep; flatten it`);
+        return new GimmeError(
+          'bad_request',
+          `the body is nested over ${JSON_DEPTH_MAX} levels deep; flatten it`,
+        );
       }
     } else if (byte === 0x7d || byte === 0x5d) depth--;
   }
@@ -112,11 +126,14 @@ function sourceOf(value: unknown): SubmitBody['source'] {
     if (!Array.isArray(units)) refuse('field source.units must be a list');
     return { type, units };
   }
-  refuse('field source must be an object with type "range" or "units"; send files as text/csv or application/x-ndjson');
+  refuse(
+    'field source must be an object with type "range" or "units"; send files as text/csv or application/x-ndjson',
+  );
 }
 
 function objectOf(value: unknown, where: string, allowed: string[]): Record<string, unknown> {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) refuse(`${where} must be an object`);
+  if (typeof value !== 'object' || value === null || Array.isArray(value))
+    refuse(`${where} must be an object`);
   for (const name of Object.keys(value)) {
     if (allowed.includes(name)) continue;
     const shown = JSON.stringify(name.slice(0, 64));
@@ -143,7 +160,8 @@ function wholeOf(value: unknown, field: string): number {
 function limitOf(value: unknown): number {
   if (value === undefined) return 50;
   const limit = typeof value === 'string' && /^\d{1,6}$/.test(value) ? Number(value) : 0;
-  if (limit < 1 || limit > PAGE_EPICS_MAX) refuse(`field limit must be a whole number from 1 to ${PAGE_EPICS_MAX}`);
+  if (limit < 1 || limit > PAGE_EPICS_MAX)
+    refuse(`field limit must be a whole number from 1 to ${PAGE_EPICS_MAX}`);
   return limit;
 }
 

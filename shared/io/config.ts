@@ -6,10 +6,10 @@
  * C2: a secret is never shown; beside `ENV` it may come from the file that `ENV_FILE` names.
  */
 import { readFileSync } from 'node:fs';
-import { durationMs } from '../core/work.ts';
 import { GimmeError, unreachable } from '../core/errors.ts';
 import { isId } from '../core/ids.ts';
 import { LABELS_MAX } from '../core/limits.ts';
+import { durationMs } from '../core/work.ts';
 
 export type Listen = { host: string; port: number };
 
@@ -76,7 +76,8 @@ export function readConfig<const T extends Settings>(
     try {
       const raw = rawOf(name, setting, flags, env);
       if (raw) values[name] = valueOf(setting, raw);
-      else if (setting.required) faults.push(`${flagOf(setting)}${setting.env ? ` (or ${setting.env})` : ''} is missing`);
+      else if (setting.required)
+        faults.push(`${flagOf(setting)}${setting.env ? ` (or ${setting.env})` : ''} is missing`);
     } catch (error) {
       faults.push((error as Error).message);
     }
@@ -122,8 +123,9 @@ function isList(setting: Setting): boolean {
 function secretIn(file: string, from: string): string {
   try {
     return readFileSync(file, 'utf8').trim();
-  } catch (error) {
-    throw new Error(`${from} names a file that cannot be read (${(error as NodeJS.ErrnoException).code})`);
+  } catch (cause) {
+    const { code } = cause as NodeJS.ErrnoException;
+    throw new Error(`${from} names a file that cannot be read (${code})`, { cause });
   }
 }
 
@@ -134,25 +136,46 @@ function valueOf(setting: Setting, { text, from }: Raw): Kinds[Kind] {
     throw new Error(`${from} ${shown} must be ${must}`);
   };
   switch (setting.kind) {
-    case 'listen': return listenOf(one) ?? bad('host:port with a port of 0 to 65535, such as 127.0.0.1:7171');
-    case 'path': return one === '' ? bad('a path') : one;
-    case 'count': return within(setting, /^\d{1,15}$/.test(one) ? Number(one) : Number.NaN, bad);
-    case 'duration': return within(setting, msOf(one), bad);
-    case 'share': return shareOf(one) ?? bad('a share of 0% to 100%, such as 2% or 0.02');
-    case 'url': return urlOf(one, setting.schemes ?? []) ?? bad(`an address such as ${setting.schemes?.[0]}//host:port`);
-    case 'name': return isId(one) ? one : bad('1 to 64 of A-Z a-z 0-9 _ -');
-    case 'texts': return typeof text === 'string' ? [text] : [...text];
-    case 'labels': return labelsOf(typeof text === 'string' ? [text] : text) ?? bad(`key=value, at most ${LABELS_MAX}`);
-    case 'choice': return setting.choices?.includes(one) ? one : bad(`one of ${setting.choices?.join(', ')}`);
-    default: return unreachable(setting.kind);
+    case 'listen':
+      return listenOf(one) ?? bad('host:port with a port of 0 to 65535, such as 127.0.0.1:7171');
+    case 'path':
+      return one === '' ? bad('a path') : one;
+    case 'count':
+      return within(setting, /^\d{1,15}$/.test(one) ? Number(one) : Number.NaN, bad);
+    case 'duration':
+      return within(setting, msOf(one), bad);
+    case 'share':
+      return shareOf(one) ?? bad('a share of 0% to 100%, such as 2% or 0.02');
+    case 'url':
+      return (
+        urlOf(one, setting.schemes ?? []) ?? bad(`an address such as ${setting.schemes?.[0]}//host:port`)
+      );
+    case 'name':
+      return isId(one) ? one : bad('1 to 64 of A-Z a-z 0-9 _ -');
+    case 'texts':
+      return typeof text === 'string' ? [text] : [...text];
+    case 'labels':
+      return labelsOf(typeof text === 'string' ? [text] : text) ?? bad(`key=value, at most ${LABELS_MAX}`);
+    case 'choice':
+      return setting.choices?.includes(one) ? one : bad(`one of ${setting.choices?.join(', ')}`);
+    default:
+      return unreachable(setting.kind);
   }
 }
 
-function within({ min = 0, max = Number.MAX_SAFE_INTEGER, kind }: Setting, n: number, bad: (must: string) => never): number {
+function within(
+  { min = 0, max = Number.MAX_SAFE_INTEGER, kind }: Setting,
+  n: number,
+  bad: (must: string) => never,
+): number {
   if (n >= min && n <= max) return n;
   const what = kind === 'duration' ? 'a duration such as 250ms, 30s or 2m' : 'a whole number';
   const unit = kind === 'duration' ? ' ms' : '';
-  return bad(max === Number.MAX_SAFE_INTEGER ? `${what}, at least ${min}${unit}` : `${what} from ${min} to ${max}${unit}`);
+  return bad(
+    max === Number.MAX_SAFE_INTEGER
+      ? `${what}, at least ${min}${unit}`
+      : `${what} from ${min} to ${max}${unit}`,
+  );
 }
 
 function msOf(text: string): number {
@@ -185,11 +208,11 @@ function urlOf(text: string, schemes: readonly string[]): string | undefined {
 }
 
 function labelsOf(texts: readonly string[]): Record<string, string> | undefined {
-  const labels: Record<string, string> = Object.create(null);
+  const labels = new Map<string, string>();
   for (const text of texts) {
     const [, key, value] = /^([A-Za-z0-9_-]{1,64})=([\x20-\x7e]{0,256})$/.exec(text) ?? [];
     if (key === undefined || value === undefined) return undefined;
-    labels[key] = value;
+    labels.set(key, value);
   }
-  return Object.keys(labels).length <= LABELS_MAX ? { ...labels } : undefined;
+  return labels.size <= LABELS_MAX ? Object.fromEntries(labels) : undefined;
 }

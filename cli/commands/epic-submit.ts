@@ -1,0 +1,85 @@
+/** `gimme epic submit`: checks what can be checked here, uploads, and says what to do next. */
+import type { Command } from 'commander';
+import { Client, type Epic } from '../../client/index.ts';
+import { GimmeError } from '../../shared/core/errors.ts';
+import { isId } from '../../shared/core/ids.ts';
+import { readConfig } from '../../shared/io/config.ts';
+import { readBrief } from '../brief.ts';
+import { addSettings, example } from '../options.ts';
+import { exitCodeOf, type Output, print, say } from '../output.ts';
+import { watchEpic } from '../progress.ts';
+import { CLIENT } from '../settings.ts';
+import { sourceOf } from '../sourceArgument.ts';
+
+type Flags = {
+  source: string;
+  format?: string;
+  brief?: string;
+  name?: string;
+  strict?: boolean;
+  watch?: boolean;
+};
+
+export function addSubmit(epic: Command, ended: (exitCode: number) => void): void {
+  const command = epic
+    .command('submit <work>')
+    .summary('submit units of a work, from a file, stdin or a range')
+    .description('Submits an epic: uploads its units and its brief to a master, which hands them to workers.')
+    .requiredOption(
+      '--source <file>',
+      'a .csv, .ndjson or .jsonl file, - for stdin, or range:A-B (B not included)',
+    )
+    .option('--format <format>', 'csv or ndjson, where the source does not say')
+    .option('--brief <file>', 'JSON file; a text "@file" in it is replaced by that file')
+    .option('--name <name>', 'name that people see')
+    .option('--strict', 'refuse if no worker offers the work now')
+    .option('--watch', 'follow the epic to its end');
+  addSettings(command, CLIENT);
+  example(command, 'gimme epic submit newsletter --source recipients.csv --brief brief.json --watch');
+  command.action(async (work: string, flags: Flags) => ended(await submit(work, flags)));
+}
+
+async function submit(work: string, flags: Flags): Promise<number> {
+  const { master, output } = readConfig(CLIENT, flags);
+  if (!isId(work))
+    throw new GimmeError('usage', `work ${JSON.stringify(work)} must be 1 to 64 of A-Z a-z 0-9 _ -`);
+  if (flags.name !== undefined && !isId(flags.name)) {
+    throw new GimmeError('usage', `--name ${JSON.stringify(flags.name)} must be 1 to 64 of A-Z a-z 0-9 _ -`);
+  }
+  const source = sourceOf(flags.source, flags.format);
+  const brief = flags.brief === undefined ? undefined : await readBrief(flags.brief);
+  if (work === 'newsletter') await checkNewsletter(brief, flags.brief);
+
+  const client = new Client({ master });
+  if (flags.strict) await mustBeOffered(client, work);
+  const name = flags.name === undefined ? {} : { name: flags.name };
+  const epic = await client.submit({ work, source, ...name, ...(brief === undefined ? {} : { brief }) });
+  if (epic.first.workers === 0) say(`notice: no worker offers \`${work}\` yet; the epic waits for one`);
+  if (flags.watch) return exitCodeOf(await watchEpic(epic, output as Output));
+  answer(epic, output as Output);
+  return 0;
+}
+
+function answer(epic: Epic, output: Output): void {
+  if (output !== 'text') return print(JSON.stringify(epic.first));
+  print(`submitted ${epic.name} as ${epic.id}`);
+  say(`Next: gimme epic watch ${epic.id}`);
+}
+
+async function checkNewsletter(brief: unknown, file: string | undefined): Promise<void> {
+  if (file === undefined)
+    throw new GimmeError('usage', 'work newsletter needs --brief with from, subject and html');
+  const { checkBrief } = await import('../../works/newsletter/main.ts');
+  try {
+    checkBrief(brief);
+  } catch (error) {
+    if (!(error instanceof GimmeError)) throw error;
+    throw new GimmeError(error.code, `${file}: ${error.message}`, { cause: error });
+  }
+}
+
+async function mustBeOffered(client: Client, work: string): Promise<void> {
+  const workers = await client.workers();
+  if (workers.some((worker) => worker.works.includes(work))) return;
+  throw new GimmeError('no_worker_offers', `no worker offers \`${work}\`; start one, or leave out --strict`);
+}

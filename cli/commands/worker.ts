@@ -1,0 +1,39 @@
+/** `gimme worker`: offers works to a master until it is told to stop, then drains. */
+import type { Command } from 'commander';
+import { readConfig } from '../../shared/io/config.ts';
+import { createLog, type LogFormat, type LogLevel } from '../../shared/io/log.ts';
+import { addSettings, example } from '../options.ts';
+import { WORKER } from '../settings.ts';
+import { stopped } from '../signals.ts';
+import { loadWorks } from '../works.ts';
+
+export function addWorker(program: Command, ended: (exitCode: number) => void): void {
+  const command = program
+    .command('worker')
+    .summary('run a worker: it pulls units of the works it offers')
+    .description('Pulls and runs units. SIGTERM or Ctrl-C drains: begun units end, the others go back.');
+  addSettings(command, WORKER);
+  example(command, 'gimme worker --works newsletter --smtp smtp://127.0.0.1:2525 --slots 16');
+  command.action(async (flags: Record<string, unknown>) => ended(await run(flags)));
+}
+
+async function run(flags: Record<string, unknown>): Promise<number> {
+  const settings = readConfig(WORKER, flags);
+  const log = createLog({ level: settings.logLevel as LogLevel, format: settings.logFormat as LogFormat });
+  const mail = { smtp: settings.smtp, retryFirstMs: settings.smtpRetryFirst };
+  const works = await loadWorks(settings.works, mail);
+  const { startWorker } = await import('../../worker/main.ts');
+  const stop = stopped();
+  const worker = await startWorker({
+    master: settings.master.replace(/^http/, 'ws'),
+    works,
+    slots: settings.slots,
+    ...(settings.name === undefined ? {} : { name: settings.name }),
+    labels: settings.label ?? {},
+    log,
+  });
+  const why = await Promise.race([stop, worker.closed]);
+  if (why === undefined) return 1;
+  await worker.drain(why);
+  return 0;
+}

@@ -1,0 +1,137 @@
+/**
+ * What the command line writes: data to stdout, everything else to stderr. Owns the words and numbers
+ * of an epic as a person reads them; it follows nothing and asks nothing.
+ */
+import { ERRORS, type ErrorCode } from '../shared/core/errors.ts';
+import type { EpicStatus, Totals } from '../shared/protocol/api.ts';
+
+export type Output = 'text' | 'json' | 'jsonl';
+
+const WHOLE = new Intl.NumberFormat('en-US', { maximumFractionDigits: 0 });
+/** Control characters that would move a terminal's cursor or forge a line. */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: finding them is the purpose.
+const UNSAFE = /[\u0000-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069]+/g;
+
+/** Writes one line of data. */
+export function print(line: string): void {
+  process.stdout.write(`${line}\n`);
+}
+
+/** Writes one line to the person. */
+export function say(line: string): void {
+  process.stderr.write(`${line}\n`);
+}
+
+/** Makes any text one harmless line. */
+export function oneLine(text: string): string {
+  return text.replace(UNSAFE, ' ').trim();
+}
+
+export function count(n: number): string {
+  return WHOLE.format(n);
+}
+
+/** `0.4s`, `7.4s`, `3m 12s`, `2h 5m`. */
+export function span(ms: number): string {
+  const seconds = ms / 1_000;
+  if (seconds < 60) return `${seconds.toFixed(1)}s`;
+  const minutes = Math.floor(seconds / 60);
+  if (minutes < 60) return `${minutes}m ${Math.floor(seconds % 60)}s`;
+  return `${Math.floor(minutes / 60)}h ${minutes % 60}m`;
+}
+
+/** The one line of arithmetic (promise G1). */
+export function arithmetic(t: Totals): string {
+  return (
+    `read ${count(t.read)} = succeeded ${count(t.succeeded)} + failed ${count(t.failed)}` +
+    ` + unknown ${count(t.unknown)} + skipped ${count(t.skipped)} + cancelled ${count(t.cancelled)}` +
+    ` + missing ${count(t.missing)} + outstanding ${count(t.outstanding)}`
+  );
+}
+
+/** Exit code that an epic's end stands for; a running one is 0. */
+export function exitCodeOf(epic: EpicStatus): number {
+  switch (epic.state) {
+    case 'failed':
+    case 'cancelled':
+      return ERRORS.epic_failed.exit;
+    case 'finished': {
+      const { failed, unknown, missing } = epic.totals;
+      return failed + unknown + missing > 0 ? ERRORS.epic_incomplete.exit : 0;
+    }
+    case 'running':
+      return 0;
+    default:
+      return epic.state satisfies never;
+  }
+}
+
+/** How an epic stands, in lines. */
+export function story(epic: EpicStatus): string[] {
+  return [headline(epic), `  ${arithmetic(epic.totals)}`, ...faultLines(epic)];
+}
+
+/** Everything `epic get` shows. */
+export function details(epic: EpicStatus): string[] {
+  const total = epic.totalExact ? count(epic.total) : `about ${count(epic.total)}`;
+  const steps = Object.entries(epic.steps).map(
+    ([name, step]) =>
+      `${name} ${count(step.done)} done, ${count(step.failed)} failed, ${count(step.retried)} retried`,
+  );
+  return [
+    ...story(epic),
+    `  id ${epic.id}   work ${epic.work}   units ${total}   submitted ${epic.submittedAt}`,
+    ...(steps.length > 0 ? [`  steps: ${steps.join('; ')}`] : []),
+    ...(epic.state === 'running' ? [`  ${running(epic)}`, ...waiting(epic)] : []),
+  ];
+}
+
+/** A table with a head line and aligned columns; numbers to the right. */
+export function table(head: string[], rows: string[][]): string[] {
+  const all = [head, ...rows].map((row) => row.map(oneLine));
+  const widths = head.map((_, i) => Math.max(...all.map((row) => row[i]?.length ?? 0)));
+  const isNumber = head.map((_, i) => rows.length > 0 && rows.every((row) => /^[\d,.]+$/.test(row[i] ?? '')));
+  const cell = (text: string, i: number): string =>
+    isNumber[i] ? text.padStart(widths[i] ?? 0) : text.padEnd(widths[i] ?? 0);
+  return all.map((row) => row.map(cell).join('  ').trimEnd());
+}
+
+/** What to do about an error, from the table. */
+export function nextOf(code: ErrorCode): string {
+  return ERRORS[code].next;
+}
+
+function headline(epic: EpicStatus): string {
+  const name = oneLine(epic.name);
+  switch (epic.state) {
+    case 'running':
+      return `… ${name} is running`;
+    case 'finished':
+      return `✓ ${name} finished${lasted(epic)}`;
+    case 'failed':
+    case 'cancelled':
+      return `✗ ${name} ${epic.state}${lasted(epic)}${epic.reason ? `: ${oneLine(epic.reason)}` : ''}`;
+    default:
+      return epic.state satisfies never;
+  }
+}
+
+function lasted(epic: EpicStatus): string {
+  const ms = Date.parse(epic.finishedAt ?? '') - Date.parse(epic.submittedAt);
+  return Number.isFinite(ms) ? ` in ${span(ms)}` : '';
+}
+
+function running(epic: EpicStatus): string {
+  const eta = epic.etaMs === undefined ? '' : `   eta ${span(epic.etaMs)}`;
+  const held = `${count(epic.leased)} on workers, ${count(epic.delayed)} delayed`;
+  return `${count(epic.rate)}/s${eta}   ${held}   ${count(epic.workers)} workers`;
+}
+
+function waiting(epic: EpicStatus): string[] {
+  return epic.bottleneck === '' ? [] : [`  ${oneLine(epic.bottleneck)}`];
+}
+
+function faultLines(epic: EpicStatus): string[] {
+  const faults = Object.entries(epic.faults).map(([code, n]) => `${oneLine(code)} ${count(n)}`);
+  return faults.length === 0 ? [] : [`  failed or unknown by code: ${faults.join(', ')}`];
+}
