@@ -1,0 +1,152 @@
+/**
+ * The one table of what each message has: a check per field. The compiler holds it to `messages.ts`, the
+ * codec checks by it, and a test holds docs/PROTOCOL.md to it.
+ */
+import {
+  BRIEF_PART_BYTES,
+  EPICS_ACTIVE_MAX,
+  GRANT_UNITS_MAX,
+  HELD_UNITS_MAX,
+  JSON_BODY_BYTES_MAX,
+  LABELS_MAX,
+  RANGES_MAX,
+  REPORT_UNITS_MAX,
+  STEPS_MAX,
+  WORKS_MAX,
+} from '../core/limits.ts';
+import {
+  below,
+  duration,
+  fieldsOf,
+  id,
+  idOrNone,
+  listOf,
+  oneOf,
+  optional,
+  rangesOf,
+  recordOf,
+  type Shape,
+  text,
+  whole,
+} from './check.ts';
+import type {
+  Demand,
+  GrantReport,
+  HeldGrant,
+  MasterMessage,
+  Settled,
+  StepCounters,
+  StepManifest,
+  UnitFault,
+  UnitLater,
+  Work,
+  WorkerMessage,
+  WorkManifest,
+} from './messages.ts';
+
+type Shapes<M extends { t: string }> = { readonly [One in M as One['t']]: Shape<One> };
+
+/** Parts of one brief: none is larger than the request that brought it. */
+const BRIEF_PARTS_MAX = Math.ceil(JSON_BODY_BYTES_MAX / BRIEF_PART_BYTES);
+
+/** Units of one grant. */
+const granted = rangesOf(GRANT_UNITS_MAX);
+const stepNumber = below(STEPS_MAX);
+/** Lists with an entry per grant or per work: bounded like lists of ranges. */
+const manyOf = <T>(check: (value: unknown) => T): ((value: unknown) => T[]) => listOf(check, RANGES_MAX);
+
+const demand: Shape<Demand> = { at: whole, lastGrant: whole, level: whole };
+const stepManifest: Shape<StepManifest> = {
+  name: id,
+  effect: oneOf('none', 'at-least-once', 'at-most-once'),
+};
+const workManifest: Shape<WorkManifest> = {
+  name: id,
+  hash: id,
+  steps: listOf(fieldsOf(stepManifest), STEPS_MAX),
+};
+const heldGrant: Shape<HeldGrant> = { epic: id, term: whole, n: whole, units: granted };
+const unitFault: Shape<UnitFault> = { unit: whole, code: id, message: text, step: idOrNone, attempt: whole };
+const unitLater: Shape<UnitLater> = {
+  unit: whole,
+  attempt: whole,
+  step: stepNumber,
+  delayMs: duration,
+  code: id,
+};
+const grantReport: Shape<GrantReport> = {
+  epic: id,
+  term: whole,
+  n: whole,
+  ok: optional(granted),
+  skipped: optional(granted),
+  failed: optional(listOf(fieldsOf(unitFault), REPORT_UNITS_MAX)),
+  unknown: optional(listOf(fieldsOf(unitFault), REPORT_UNITS_MAX)),
+  back: optional(granted),
+  later: optional(listOf(fieldsOf(unitLater), REPORT_UNITS_MAX)),
+  cleared: optional(granted),
+};
+const stepCounts: Shape<StepCounters[string]> = { done: whole, failed: whole, retried: whole };
+const againUnit: Shape<NonNullable<Work['again']>[number]> = {
+  unit: whole,
+  attempt: whole,
+  step: stepNumber,
+};
+const settledGrant: Shape<Settled['grants'][number]> = { n: whole, units: granted };
+
+/** What messages are made of. */
+export const PART_SHAPES = {
+  StepManifest: stepManifest,
+  WorkManifest: workManifest,
+  HeldGrant: heldGrant,
+  StepCounts: stepCounts,
+  GrantReport: grantReport,
+  UnitFault: unitFault,
+  UnitLater: unitLater,
+  AgainUnit: againUnit,
+  SettledGrant: settledGrant,
+};
+
+export const WORKER_SHAPES: Shapes<WorkerMessage> = {
+  hello: {
+    t: oneOf('hello'),
+    v: whole,
+    ...demand,
+    name: id,
+    works: listOf(fieldsOf(workManifest), WORKS_MAX),
+    labels: recordOf(text, LABELS_MAX),
+    slots: whole,
+    version: text,
+    held: listOf(fieldsOf(heldGrant), HELD_UNITS_MAX),
+  },
+  heartbeat: {
+    t: oneOf('heartbeat'),
+    ...demand,
+    held: listOf(whole, HELD_UNITS_MAX),
+    steps: recordOf(recordOf(fieldsOf(stepCounts), STEPS_MAX), EPICS_ACTIVE_MAX),
+  },
+  gimme: { t: oneOf('gimme'), ...demand, reports: manyOf(fieldsOf(grantReport)) },
+  begin: { t: oneOf('begin'), at: whole, epic: id, term: whole, n: whole, units: granted },
+  'want-brief': { t: oneOf('want-brief'), hash: id },
+  bye: { t: oneOf('bye'), reason: text },
+};
+
+export const MASTER_SHAPES: Shapes<MasterMessage> = {
+  available: { t: oneOf('available'), v: whole, master: id, term: whole, works: manyOf(id) },
+  work: {
+    t: oneOf('work'),
+    term: whole,
+    n: whole,
+    epic: id,
+    work: id,
+    brief: idOrNone,
+    units: granted,
+    again: optional(listOf(fieldsOf(againUnit), GRANT_UNITS_MAX)),
+  },
+  proceed: { t: oneOf('proceed'), term: whole, n: whole, go: granted, skip: granted },
+  settled: { t: oneOf('settled'), term: whole, grants: manyOf(fieldsOf(settledGrant)) },
+  recall: { t: oneOf('recall'), term: whole, count: whole },
+  abort: { t: oneOf('abort'), term: whole, epic: id, units: optional(rangesOf(HELD_UNITS_MAX)) },
+  brief: { t: oneOf('brief'), hash: id, part: below(BRIEF_PARTS_MAX), parts: below(BRIEF_PARTS_MAX + 1) },
+  refused: { t: oneOf('refused'), code: id, message: text },
+};
