@@ -1,0 +1,69 @@
+/**
+ * A directory whose files appear whole or not at all. A file is written as `<name>.part`, synced, renamed
+ * and the directory synced; after a crash a `.part` is a file that never was.
+ */
+import { mkdir, open, readdir, rename, rm } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { GimmeError } from '../../shared/core/errors.ts';
+
+const PART = '.part';
+
+/** Makes the directory if it is not there and removes what unfinished writes left in it. */
+export async function openDurableDir(dir: string): Promise<void> {
+  try {
+    const made = await mkdir(dir, { recursive: true });
+    if (made !== undefined) await syncDir(dirname(made));
+    for (const name of await readdir(dir)) {
+      if (name.endsWith(PART)) await rm(join(dir, name), { force: true });
+    }
+  } catch (error) {
+    throw storeFault(error, `cannot use the directory ${dir}`);
+  }
+}
+
+/** The name under which the file at `path` is written before it is whole. */
+export function partOf(path: string): string {
+  return path + PART;
+}
+
+/** Gives a written and synced `.part` its name, durably, or removes it. */
+export async function publish(path: string): Promise<void> {
+  await rename(partOf(path), path);
+  try {
+    await syncDir(dirname(path));
+  } catch (error) {
+    await rm(path, { force: true });
+    throw error;
+  }
+}
+
+async function syncDir(dir: string): Promise<void> {
+  const handle = await open(dir, 'r');
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+/** Makes a system's error one of the store, which says what failed, why, and the cure; others stay as they are. */
+export function storeFault(error: unknown, what: string): unknown {
+  if (!(error instanceof Error) || !('syscall' in error)) return error;
+  const code = (error as NodeJS.ErrnoException).code ?? error.message;
+  const cure = CURES[code];
+  return new GimmeError('store_failed', `${what}: ${code}${cure === undefined ? '' : `, ${cure}`}`, {
+    cause: error,
+  });
+}
+
+const CURES: Record<string, string> = {
+  ENOSPC: 'the disk is full; make room',
+  EDQUOT: 'the quota is used up; make room',
+  EIO: 'the disk reports an error; check it',
+  EROFS: 'the file system is read-only; choose another with --data',
+  EACCES: 'permission denied; correct the owner or choose another with --data',
+  EPERM: 'permission denied; correct the owner or choose another with --data',
+  ENOENT: 'it is not there; something outside Gimmework removed it',
+  EMFILE: 'too many open files; raise the limit (ulimit -n)',
+  ENFILE: 'too many open files on this machine; raise the limit',
+};
