@@ -16,6 +16,17 @@ export type WorkerView = {
   lastHeardMs: number;
 };
 
+export type MasterView = {
+  id: string;
+  term: number;
+  store: string;
+  link: string;
+  /** Epics not yet finished. */
+  epics: number;
+  /** Every queue: how full it is, was at most, and may be (promise G6). */
+  queues: Record<string, { depth: number; max: number; limit: number }>;
+};
+
 export type MasterApi = {
   readonly id: string;
   /** Records a new epic whose source is already durable; resolves once the epic itself is. */
@@ -29,6 +40,7 @@ export type MasterApi = {
   /** Throws not_found or wrong_state. */
   cancel(id: string, reason: string): Promise<EpicStatus>;
   workers(): WorkerView[];
+  masters(): MasterView[];
   /** Ids of the epics that changed, told at most every 100 ms. Returns the unsubscribe. */
   onChange(listener: (epics: ReadonlySet<string>) => void): () => void;
   /** Ready to take epics and to grant; else the reason why not. */

@@ -9,9 +9,16 @@
  */
 import { isUtf8 } from 'node:buffer';
 import { randomBytes } from 'node:crypto';
+import type { Server } from 'node:http';
 import type { Socket } from 'node:net';
 import { Readable } from 'node:stream';
-import { type FastifyInstance, type FastifyReply, type FastifyRequest, fastify } from 'fastify';
+import {
+  type FastifyInstance,
+  type FastifyReply,
+  type FastifyRequest,
+  type FastifyServerFactory,
+  fastify,
+} from 'fastify';
 import { GimmeError } from '../../shared/core/errors.ts';
 import { idFrom } from '../../shared/core/ids.ts';
 import {
@@ -32,6 +39,7 @@ import {
   checkHeaders,
   epicParam,
   jsonFault,
+  jsonRefusal,
   listQuery,
   noQuery,
   submitBody,
@@ -45,17 +53,21 @@ export type HttpParts = {
   briefs: Pick<Briefs, 'put' | 'get'>;
   log: Log;
   version: string;
+  /** The server to answer on, shared with the worker link; its own one by default. */
+  server?: Server;
 };
 
 /** Builds the server with all routes and `/v1/events`; it does not listen yet. `close` of the instance ends both. */
 export function buildHttp(parts: HttpParts): FastifyInstance {
-  const app = fastify({
+  const options: FastifyServerOptions = {
     logger: false,
     bodyLimit: JSON_BODY_BYTES_MAX,
     routerOptions: { maxParamLength: 1_024 },
     frameworkErrors: (error, request, reply) => void answerError(parts, error, request, reply),
     clientErrorHandler: answerBrokenRequest,
-  });
+  };
+  if (parts.server) options.serverFactory = ownServer(parts.server);
+  const app: FastifyInstance = fastify(options);
   app.setErrorHandler((error, request, reply) => answerError(parts, error, request, reply));
   app.setNotFoundHandler((request, reply) => {
     const shown = `${request.method} ${request.url.split('?')[0]?.slice(0, 200)}`;
@@ -70,17 +82,36 @@ export function buildHttp(parts: HttpParts): FastifyInstance {
   return app;
 }
 
+/** Has Fastify answer on a server that already is. An upload may take as long as it takes. */
+function ownServer(server: Server): FastifyServerFactory {
+  return (handler) => {
+    server.requestTimeout = 0;
+    return server.on('request', handler);
+  };
+}
+
 function addParsers(app: FastifyInstance): void {
   app.removeAllContentTypeParsers();
-  const parse = app.getDefaultJsonParser('error', 'error');
-  app.addContentTypeParser('application/json', { parseAs: 'buffer' }, (request, body, done) => {
-    const fault = jsonFault(body as Buffer, isUtf8);
-    if (fault) return done(fault, undefined);
-    void parse(request, body.toString(), done);
-  });
+  const parse = jsonParser(app);
+  app.addContentTypeParser('application/json', { parseAs: 'buffer' }, (request, body, done) =>
+    parse(request, body as Buffer, done),
+  );
   app.addContentTypeParser(['text/csv', 'application/x-ndjson'], (_request, payload, done) =>
     done(null, payload),
   );
+}
+
+type Parsed = (error: Error | null, value?: unknown) => void;
+
+/** Fastify's parser, which guards against prototype poisoning, with our checks before and our words after. */
+function jsonParser(app: FastifyInstance): (request: FastifyRequest, body: Buffer, done: Parsed) => void {
+  const parse = app.getDefaultJsonParser('error', 'error');
+  return (request, body, done) => {
+    const fault = jsonFault(body, isUtf8);
+    if (fault) return done(fault);
+    const text = body.toString();
+    void parse(request, text, (error, value) => (error ? done(jsonRefusal(text)) : done(null, value)));
+  };
 }
 
 function addEpicRoutes(app: FastifyInstance, { api, spool, briefs }: HttpParts): void {
@@ -128,13 +159,11 @@ function addEpicRoutes(app: FastifyInstance, { api, spool, briefs }: HttpParts):
 /** Briefs are kept as the bytes that came, so the same file always has the same hash. */
 function addBriefRoute(app: FastifyInstance, { briefs }: HttpParts): void {
   app.register(async (scope) => {
-    const parse = scope.getDefaultJsonParser('error', 'error');
+    const parse = jsonParser(scope);
     scope.removeContentTypeParser('application/json');
-    scope.addContentTypeParser('application/json', { parseAs: 'buffer' }, (request, body, done) => {
-      const fault = jsonFault(body as Buffer, isUtf8);
-      if (fault) return done(fault, undefined);
-      void parse(request, body.toString(), (error) => (error ? done(error, undefined) : done(null, body)));
-    });
+    scope.addContentTypeParser('application/json', { parseAs: 'buffer' }, (request, body, done) =>
+      parse(request, body as Buffer, (error) => (error ? done(error) : done(null, body))),
+    );
     scope.post('/v1/briefs', { bodyLimit: BRIEF_BYTES_MAX }, async (request, reply) => {
       noQuery(request.query);
       if (!Buffer.isBuffer(request.body))
@@ -150,6 +179,10 @@ function addNodeRoutes(app: FastifyInstance, { api, version }: HttpParts): void 
   app.get('/v1/workers', async (request) => {
     noQuery(request.query);
     return { workers: api.workers() };
+  });
+  app.get('/v1/masters', async (request) => {
+    noQuery(request.query);
+    return { masters: api.masters() };
   });
   app.get('/healthz', async () => ({ status: 'ok', version }));
   app.get('/readyz', async (_request, reply) => {

@@ -35,12 +35,6 @@ export function gimmeErrorOf(thrown: unknown): GimmeError {
   if (code === 'FST_ERR_CTP_EMPTY_JSON_BODY') {
     return new GimmeError('bad_request', 'the body is empty; send a JSON value');
   }
-  if (thrown instanceof SyntaxError && message.includes('prototype')) {
-    return new GimmeError(
-      'bad_request',
-      'the body has a field named `__proto__` or `constructor`; leave it out',
-    );
-  }
   if (statusCode >= 400 && statusCode < 500) return new GimmeError('bad_request', oneLine(message));
   return new GimmeError('internal', 'a fault in the master; its log has the story', { cause: thrown });
 }

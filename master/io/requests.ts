@@ -113,6 +113,21 @@ export function jsonFault(bytes: Uint8Array, isUtf8: (bytes: Uint8Array) => bool
   return undefined;
 }
 
+/** Says why Fastify's parser refused a JSON text: its syntax, or a field that could reach a prototype. */
+export function jsonRefusal(text: string): GimmeError {
+  if (text.trim() === '') return new GimmeError('bad_request', 'the body is empty; send a JSON value');
+  try {
+    JSON.parse(text);
+  } catch (cause) {
+    const why = (cause as SyntaxError).message.replace(/\s+/g, ' ').slice(0, 200);
+    return new GimmeError('bad_request', `the body is not JSON: ${why}`, { cause });
+  }
+  return new GimmeError(
+    'bad_request',
+    'the body has a field `__proto__` or `constructor.prototype`; leave it out',
+  );
+}
+
 function sourceOf(value: unknown): SubmitBody['source'] {
   const type = typeof value === 'object' && value !== null ? (value as { type?: unknown }).type : undefined;
   if (type === 'range') {

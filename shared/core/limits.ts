@@ -57,6 +57,10 @@ export const EPICS_ACTIVE_MAX = 10_000;
 export const EPICS_FINISHED_KEPT_MAX = 1_000;
 /** Failures listed per epic by a memory store; the counts stay exact beyond it. */
 export const FAULTS_KEPT_MAX = 10_000;
+/** Records after which a checkpoint replaces what was appended before it. */
+export const CHECKPOINT_RECORDS = 20_000;
+/** Records, and messages that wait for them, while one append is in flight. */
+export const JOURNAL_RECORDS_MAX = 100_000;
 /** Worker sessions on one master. */
 export const SESSIONS_MAX = 10_000;
 

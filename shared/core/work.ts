@@ -3,8 +3,8 @@
  * steer by; running is the worker's executor's business.
  */
 import type { Effect } from '../protocol/messages.ts';
-import { STEPS_MAX } from './limits.ts';
 import { isId } from './ids.ts';
+import { STEPS_MAX } from './limits.ts';
 
 /** Thrown by a step: try this step again, after `afterMs` if given, else by the step's backoff. */
 export class RetryableError extends Error {
@@ -143,9 +143,13 @@ export class WorkDefinition<Unit = unknown, Brief = unknown, Out = unknown> {
     const run = (third ?? second) as Step['run'];
     if (!isId(name)) throw new TypeError(`step name ${JSON.stringify(name)} must match [A-Za-z0-9_-]{1,64}`);
     if (typeof run !== 'function') throw new TypeError(`step ${name} of ${this.name} needs a function`);
-    if (this.steps.some((s) => s.name === name)) throw new TypeError(`${this.name} has two steps named ${name}`);
+    if (this.steps.some((s) => s.name === name))
+      throw new TypeError(`${this.name} has two steps named ${name}`);
     if (this.steps.length >= STEPS_MAX) throw new TypeError(`${this.name} has more than ${STEPS_MAX} steps`);
-    return new WorkDefinition(this.name, this.options, [...this.steps, stepFrom(name, options, run)]) as never;
+    return new WorkDefinition(this.name, this.options, [
+      ...this.steps,
+      stepFrom(name, options, run),
+    ]) as never;
   }
 }
 
@@ -171,7 +175,13 @@ function stepFrom(name: string, options: StepOptions, run: Step['run']): Step {
   if (!Number.isInteger(retry.attempts) || retry.attempts < 1) {
     throw new TypeError(`step ${name}: retry.attempts must be a whole number of at least 1`);
   }
-  return { name, effect: options.effect ?? 'none', timeoutMs: durationMs(options.timeout ?? 60_000), retry, run };
+  return {
+    name,
+    effect: options.effect ?? 'none',
+    timeoutMs: durationMs(options.timeout ?? 60_000),
+    retry,
+    run,
+  };
 }
 
 const DURATION = /^(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)?$/;
@@ -180,7 +190,8 @@ const DURATION_UNIT_MS = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_0
 /** Milliseconds of a duration; a bare number is milliseconds. Throws a TypeError on anything else. */
 export function durationMs(duration: Duration): number {
   const match = DURATION.exec(String(duration).trim());
-  if (!match) throw new TypeError(`${JSON.stringify(duration)} is not a duration such as 250ms, 60s, 2m, 2h or 7d`);
+  if (!match)
+    throw new TypeError(`${JSON.stringify(duration)} is not a duration such as 250ms, 60s, 2m, 2h or 7d`);
   const unit = (match[2] ?? 'ms') as keyof typeof DURATION_UNIT_MS;
   return Math.round(Number(match[1]) * DURATION_UNIT_MS[unit]);
 }

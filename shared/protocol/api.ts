@@ -58,7 +58,14 @@ export type SubmitQuery = { work: string; name?: string; brief?: string };
 export type EpicPage = { epics: EpicStatus[]; next?: string };
 
 /** RFC 9457 problem document. */
-export type Problem = { type: string; title: string; status: number; detail: string; code: string; retryable: boolean };
+export type Problem = {
+  type: string;
+  title: string;
+  status: number;
+  detail: string;
+  code: string;
+  retryable: boolean;
+};
 
 /** What `/v1/events` sends: a snapshot first, then the epics that changed. */
 export type EventMessage =
@@ -69,6 +76,4 @@ export type EventMessage =
 export type BriefEnvelope = { brief: unknown; format: UnitFormat };
 
 /** How the bytes of a unit are to be parsed by the worker. */
-export type UnitFormat =
-  | { type: 'json' }
-  | { type: 'csv'; columns: string[]; delimiter: string };
+export type UnitFormat = { type: 'json' } | { type: 'csv'; columns: string[]; delimiter: string };

@@ -1,0 +1,64 @@
+/** How full each of the master's queues is and was at most, beside the limit it has by name (promise G6). */
+import {
+  DELAYED_UNITS_MAX,
+  HELD_UNITS_MAX,
+  JOURNAL_RECORDS_MAX,
+  LOOK_AHEAD_BYTES,
+  LOOK_AHEAD_UNITS,
+  PEER_BUFFER_BYTES_MAX,
+  READ_BYTES,
+  READ_UNITS_MAX,
+  UNIT_BYTES_MAX,
+} from '../../shared/core/limits.ts';
+import type { Bus } from '../../shared/io/bus.ts';
+import type { MasterState } from '../core/state.ts';
+
+export type Depth = { depth: number; max: number; limit: number };
+
+export class Depths {
+  readonly #state: MasterState;
+  readonly #bus: Bus;
+  readonly #queues = new Map<string, Depth>();
+
+  constructor(state: MasterState, bus: Bus) {
+    this.#state = state;
+    this.#bus = bus;
+  }
+
+  /** Notes how full everything is; the per-epic queues are noted by their fullest epic. */
+  observe(records: number, messages: number): void {
+    let ready = 0;
+    let bytes = 0;
+    let delayed = 0;
+    let leased = 0;
+    for (const live of this.#state.live.values()) {
+      ready = Math.max(ready, live.readyCount);
+      bytes = Math.max(bytes, live.loadedBytes);
+      delayed = Math.max(delayed, live.delayedCount);
+      leased += live.leased;
+    }
+    const sessions = Math.max(1, this.#state.sessions.size);
+    this.#note('ready_units', ready, LOOK_AHEAD_UNITS + READ_UNITS_MAX + sessions * HELD_UNITS_MAX);
+    this.#note('loaded_bytes', bytes, LOOK_AHEAD_BYTES + READ_BYTES + UNIT_BYTES_MAX);
+    this.#note('delayed_units', delayed, DELAYED_UNITS_MAX + sessions * HELD_UNITS_MAX);
+    this.#note('leased_units', leased, sessions * HELD_UNITS_MAX);
+    this.#note('journal_records', records, JOURNAL_RECORDS_MAX);
+    this.#note('waiting_messages', messages, JOURNAL_RECORDS_MAX);
+    this.#note('link_bytes', this.#bus.buffered(), sessions * PEER_BUFFER_BYTES_MAX);
+  }
+
+  report(): Record<string, Depth> {
+    return Object.fromEntries(this.#queues);
+  }
+
+  #note(name: string, depth: number, limit: number): void {
+    const known = this.#queues.get(name);
+    if (!known) {
+      this.#queues.set(name, { depth, max: depth, limit });
+      return;
+    }
+    known.depth = depth;
+    known.limit = limit;
+    if (depth > known.max) known.max = depth;
+  }
+}

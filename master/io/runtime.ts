@@ -1,0 +1,373 @@
+/**
+ * The master's shell: takes frames, requests and time to the core, and does what it decides. Owns the
+ * order of things; the core owns the decisions, the store the durability.
+ *
+ * P1: records are appended in the order the core wrote them, one append at a time; the next one collects
+ *     meanwhile (group commit).
+ * P2: a message that waits for a record is sent after the append that holds it has resolved.
+ * P3: readers see only the ledger of synced records.
+ * P4: frames that are queued are taken before a tick may expire anyone.
+ */
+import { GimmeError, unreachable } from '../../shared/core/errors.ts';
+import { BRIEF_PART_BYTES, CHECKPOINT_RECORDS } from '../../shared/core/limits.ts';
+import type { Bus } from '../../shared/io/bus.ts';
+import type { Clock } from '../../shared/io/clock.ts';
+import type { Log } from '../../shared/io/log.ts';
+import type { BriefEnvelope, EpicState, EpicStatus, UnitFormat } from '../../shared/protocol/api.ts';
+import { decodeWorkerMessage, encodeFrame, prefixed } from '../../shared/protocol/codec.ts';
+import type { MasterMessage, WorkerMessage } from '../../shared/protocol/messages.ts';
+import type { Epic } from '../core/epic.ts';
+import { Ledger } from '../core/ledger.ts';
+import { Master, type MasterInput } from '../core/master.ts';
+import type { EpicRecord } from '../core/records.ts';
+import type { SourceSpec } from '../core/source.ts';
+import type { CoreSettings, Outgoing, ReadWanted } from '../core/state.ts';
+import type { MasterApi, MasterView, SubmitRequest, WorkerView } from './api.ts';
+import type { Briefs } from './briefs.ts';
+import { Depths } from './depths.ts';
+import type { Spool } from './spool.ts';
+import { Rates, StepTotals, statusOf } from './status.ts';
+import type { Opened, Store } from './store.ts';
+
+export type RuntimeParts = {
+  id: string;
+  bus: Bus;
+  store: Store;
+  spool: Spool;
+  briefs: Briefs;
+  clock: Clock;
+  log: Log;
+  newId: () => string;
+  settings?: Partial<CoreSettings>;
+  /** Ends the process: the store failed, or an invariant broke. */
+  onFatal: (error: unknown) => void;
+};
+
+/** Records and the messages that wait for them. */
+type Group = { records: EpicRecord[]; messages: Outgoing[]; upTo: number; waiters: (() => void)[] };
+
+const CHANGED_EVERY_MS = 100;
+const SAMPLE_EVERY_MS = 1_000;
+
+export class MasterRuntime implements MasterApi {
+  readonly id: string;
+  readonly depths: Depths;
+  readonly #parts: RuntimeParts;
+  readonly #core: Master;
+  /** Only what is synced (P3). */
+  readonly #seen = new Ledger();
+  readonly #order: string[] = [];
+  readonly #rates = new Rates();
+  readonly #steps = new StepTotals();
+  readonly #listeners = new Set<(epics: ReadonlySet<string>) => void>();
+  readonly #changed = new Set<string>();
+  #pending = group();
+  #inFlight: Group | undefined;
+  #synced = 0;
+  #sinceCheckpoint = 0;
+  #cancelWake: () => void = () => {};
+  #wakeAt = Number.POSITIVE_INFINITY;
+  #cancelTimers: (() => void)[] = [];
+  #open = false;
+
+  constructor(parts: RuntimeParts, opened: Opened) {
+    this.#parts = parts;
+    this.id = parts.id;
+    const { term } = opened;
+    this.#core = new Master({ id: parts.id, term, ...(parts.settings && { settings: parts.settings }) });
+    for (const record of opened.records) {
+      this.#core.state.ledger.apply(record);
+      this.#see(record);
+    }
+    this.depths = new Depths(this.#core.state, parts.bus);
+  }
+
+  async open(): Promise<void> {
+    this.#open = true;
+    await this.#parts.bus.open({
+      onFrame: (from, frame) => this.#frame(from, frame),
+      onUp: () => this.#step({ type: 'tick' }),
+      onDown: (reason) => this.#parts.log.warn('the link is down', { reason }),
+    });
+    this.#every(CHANGED_EVERY_MS, () => this.#tellChanged());
+    this.#every(SAMPLE_EVERY_MS, () => {
+      this.#rates.sample(this.#seen.epics.values(), this.#parts.clock.monoMs());
+      for (const id of this.#core.state.live.keys()) this.#changed.add(id);
+    });
+  }
+
+  /** Stops taking input, makes durable what was decided, and closes the link. */
+  async close(): Promise<void> {
+    this.#open = false;
+    this.#cancelWake();
+    for (const cancel of this.#cancelTimers) cancel();
+    await this.#settled();
+    await this.#parts.bus.close();
+    await this.#parts.store.close();
+  }
+
+  async submit(request: SubmitRequest): Promise<EpicStatus> {
+    if (this.#core.full)
+      throw new GimmeError('too_many_epics', 'this master has as many running epics as it takes');
+    const envelope: BriefEnvelope = { brief: request.brief ?? null, format: formatOf(request.source) };
+    const brief = await this.#parts.briefs.put(Buffer.from(JSON.stringify(envelope)));
+    const epic = this.#parts.newId();
+    const name = request.name ?? epic;
+    this.#step({ type: 'submit', epic: { epic, name, work: request.work, source: request.source, brief } });
+    await this.#settled();
+    return this.#statusOf(epic);
+  }
+
+  epic(idOrName: string): EpicStatus | undefined {
+    const id = this.#seen.epics.has(idOrName) ? idOrName : this.#newestNamed(idOrName);
+    return id === undefined ? undefined : this.#statusOf(id);
+  }
+
+  named(name: string): number {
+    let count = 0;
+    for (const epic of this.#seen.epics.values()) if (epic.name === name) count += 1;
+    return count;
+  }
+
+  epics(filter: { state?: EpicState; work?: string; after?: string; limit: number }): EpicStatus[] {
+    const page: EpicStatus[] = [];
+    let from = this.#order.length - 1;
+    if (filter.after !== undefined) from = this.#order.indexOf(filter.after) - 1;
+    for (let i = from; i >= 0 && page.length < filter.limit; i--) {
+      const epic = this.#seen.epics.get(this.#order[i] as string);
+      if (
+        !epic ||
+        (filter.state && epic.state !== filter.state) ||
+        (filter.work && epic.work !== filter.work)
+      )
+        continue;
+      page.push(this.#statusOf(epic.id));
+    }
+    return page;
+  }
+
+  async cancel(id: string, reason: string): Promise<EpicStatus> {
+    const epic = this.#seen.epics.get(id);
+    if (!epic) throw new GimmeError('not_found', `there is no epic ${id}`);
+    if (!epic.active) throw new GimmeError('wrong_state', `epic ${epic.name} is ${epic.state} already`);
+    if (epic.closing !== undefined)
+      throw new GimmeError('wrong_state', `epic ${epic.name} is being cancelled already`);
+    this.#step({ type: 'cancel', epic: id, reason });
+    await this.#settled();
+    return this.#statusOf(id);
+  }
+
+  workers(): WorkerView[] {
+    const { sessions, settings } = this.#core.state;
+    const nowMs = this.#parts.clock.monoMs();
+    return [...sessions.values()]
+      .filter((session) => !session.expired)
+      .map((session) => {
+        const lastHeardMs = Math.round(nowMs - session.lastHeardMonoMs);
+        const late = lastHeardMs > 2 * settings.heartbeatMs;
+        return {
+          id: session.id,
+          name: session.name,
+          works: [...session.works.keys()],
+          labels: { ...session.labels },
+          slots: session.slots,
+          version: session.version,
+          state: session.draining ? 'draining' : late ? 'suspect' : 'ready',
+          held: session.held,
+          lastHeardMs,
+        };
+      });
+  }
+
+  masters(): MasterView[] {
+    const { term, live } = this.#core.state;
+    const { store, bus } = this.#parts;
+    const queues = this.depths.report();
+    return [{ id: this.id, term, store: store.kind, link: bus.kind, epics: live.size, queues }];
+  }
+
+  onChange(listener: (epics: ReadonlySet<string>) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  readiness(): { ready: true } | { ready: false; reason: string } {
+    return this.#open ? { ready: true } : { ready: false, reason: 'the master is stopping' };
+  }
+
+  #frame(from: string, frame: Uint8Array): void {
+    if (!this.#open) return;
+    let message: WorkerMessage;
+    try {
+      message = decodeWorkerMessage(frame).message;
+    } catch (error) {
+      if (!(error instanceof GimmeError)) throw error;
+      this.#core.state.counters.refused += 1;
+      return this.#parts.log.warn('refused a message', { from, code: error.code, why: error.message });
+    }
+    if (message.t === 'want-brief') void this.#sendBrief(from, message.hash);
+    if (message.t === 'heartbeat') this.#steps.take(from, message.steps, (epic) => this.#isActive(epic));
+    this.#step({ type: 'message', from, message });
+  }
+
+  #step(input: MasterInput): void {
+    const { clock } = this.#parts;
+    const output = this.#core.step(input, { wallMs: clock.wallMs(), monoMs: clock.monoMs() });
+    for (const record of output.records) this.#pending.records.push(record);
+    this.#pending.upTo = this.#core.state.recorded;
+    for (const message of output.messages) this.#place(message);
+    for (const read of output.reads) void this.#read(read);
+    this.#wake(output.wakeAt);
+    this.#append();
+    this.depths.observe(this.#pending.records.length, this.#pending.messages.length);
+  }
+
+  /** Sends a message now, or puts it with the records it waits for (P2). */
+  #place(message: Outgoing): void {
+    if (message.after <= this.#synced) return this.#send(message);
+    if (this.#inFlight && message.after <= this.#inFlight.upTo) this.#inFlight.messages.push(message);
+    else this.#pending.messages.push(message);
+  }
+
+  #append(): void {
+    if (this.#inFlight || this.#pending.records.length === 0) return;
+    const writing = this.#pending;
+    this.#inFlight = writing;
+    this.#pending = group();
+    this.#parts.store.append(writing.records).then(
+      () => this.#onSynced(writing),
+      (error: unknown) => this.#parts.onFatal(error),
+    );
+  }
+
+  #onSynced(written: Group): void {
+    this.#inFlight = undefined;
+    this.#synced = written.upTo;
+    for (const record of written.records) this.#see(record);
+    for (const message of written.messages) this.#send(message);
+    for (const waiter of written.waiters) waiter();
+    this.#sinceCheckpoint += written.records.length;
+    if (this.#sinceCheckpoint >= CHECKPOINT_RECORDS) void this.#checkpoint();
+    this.#append();
+  }
+
+  async #checkpoint(): Promise<void> {
+    this.#sinceCheckpoint = 0;
+    await this.#parts.store.checkpoint(this.#seen.checkpoint()).catch(this.#parts.onFatal);
+  }
+
+  /** Resolves once everything recorded so far is durable. */
+  #settled(): Promise<void> {
+    const last = this.#pending.records.length > 0 ? this.#pending : this.#inFlight;
+    if (!last) return Promise.resolve();
+    return new Promise((resolve) => last.waiters.push(resolve));
+  }
+
+  #see(record: EpicRecord): void {
+    this.#seen.apply(record);
+    this.#changed.add(record.epic);
+    if (record.k === 'epic-submitted' || record.k === 'epic-checkpoint') this.#order.push(record.epic);
+    if (record.k !== 'epic-finished') return;
+    const epic = this.#seen.epics.get(record.epic);
+    if (epic?.source.type === 'spool') void this.#parts.spool.remove(epic.source.id).catch(() => {});
+    const oldest = this.#order[0];
+    if (oldest !== undefined && !this.#seen.epics.has(oldest)) {
+      this.#order.shift();
+      this.#steps.forget(oldest);
+    }
+  }
+
+  #send(outgoing: Outgoing): void {
+    const frame = encodeFrame(outgoing.message, outgoing.payload);
+    const { to } = outgoing;
+    switch (to) {
+      case 'worker':
+        this.#parts.bus.send({ to: 'worker', id: outgoing.session }, frame);
+        return;
+      case 'workers':
+        this.#parts.bus.send({ to: 'workers' }, frame);
+        return;
+      default:
+        unreachable(to);
+    }
+  }
+
+  async #read({ epic: id, offset, first, units, bytes }: ReadWanted): Promise<void> {
+    const epic = this.#core.state.ledger.epics.get(id) as Epic;
+    try {
+      const batch = await this.#parts.spool.read(epic.source, offset, first, { units, bytes });
+      if (this.#open) this.#step({ type: 'batch', epic: id, batch });
+    } catch (error) {
+      const message = error instanceof Error ? error.message : String(error);
+      this.#parts.log.error('cannot read a source', { epic: id, why: message });
+      if (this.#open) this.#step({ type: 'read-failed', epic: id, first, message });
+    }
+  }
+
+  async #sendBrief(session: string, hash: string): Promise<void> {
+    try {
+      const bytes = await this.#parts.briefs.get(hash);
+      const parts = Math.max(1, Math.ceil(bytes.length / BRIEF_PART_BYTES));
+      for (let part = 0; part < parts; part++) {
+        const piece = bytes.subarray(part * BRIEF_PART_BYTES, (part + 1) * BRIEF_PART_BYTES);
+        const message: MasterMessage = { t: 'brief', hash, part, parts };
+        this.#parts.bus.send({ to: 'worker', id: session }, encodeFrame(message, [prefixed(piece)]));
+      }
+    } catch (error) {
+      this.#parts.log.warn('cannot send a brief', { hash, session, why: (error as Error).message });
+    }
+  }
+
+  #wake(atMs: number): void {
+    if (atMs >= this.#wakeAt || !this.#open) return;
+    this.#cancelWake();
+    this.#wakeAt = atMs;
+    const { clock } = this.#parts;
+    this.#cancelWake = clock.setTimer(Math.max(0, atMs - clock.monoMs()), () => {
+      this.#wakeAt = Number.POSITIVE_INFINITY;
+      // P4: one turn of the loop lets the sockets be read first.
+      setImmediate(() => {
+        if (this.#open) this.#step({ type: 'tick' });
+      });
+    });
+  }
+
+  #every(ms: number, run: () => void): void {
+    const timer = setInterval(run, ms);
+    this.#cancelTimers.push(() => clearInterval(timer));
+  }
+
+  #tellChanged(): void {
+    if (this.#changed.size === 0) return;
+    const changed = new Set(this.#changed);
+    this.#changed.clear();
+    for (const listener of this.#listeners) listener(changed);
+  }
+
+  #isActive(id: string): boolean {
+    return this.#seen.epics.get(id) !== undefined;
+  }
+
+  #newestNamed(name: string): string | undefined {
+    for (let i = this.#order.length - 1; i >= 0; i--) {
+      const epic = this.#seen.epics.get(this.#order[i] as string);
+      if (epic?.name === name) return epic.id;
+    }
+    return undefined;
+  }
+
+  #statusOf(id: string): EpicStatus {
+    const epic = this.#seen.epics.get(id);
+    if (!epic) throw new GimmeError('not_found', `there is no epic ${id}`);
+    return statusOf(epic, this.#core.state, this.#steps, this.#rates.of(epic, this.#parts.clock.monoMs()));
+  }
+}
+
+function group(): Group {
+  return { records: [], messages: [], upTo: 0, waiters: [] };
+}
+
+function formatOf(source: SourceSpec): UnitFormat {
+  if (source.type === 'range' || source.format === 'ndjson') return { type: 'json' };
+  return { type: 'csv', columns: source.columns ?? [], delimiter: source.delimiter ?? ',' };
+}

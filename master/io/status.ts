@@ -1,0 +1,145 @@
+/**
+ * What readers are told of an epic: durable facts from the ledger of synced records, volatile ones (who
+ * holds how much, speed, what it waits for) from the live core. It changes nothing.
+ */
+import type { EpicStatus } from '../../shared/protocol/api.ts';
+import type { StepCounters } from '../../shared/protocol/messages.ts';
+import type { Epic } from '../core/epic.ts';
+import type { MasterState } from '../core/state.ts';
+
+/** Settled counts over the last seconds, one sample a second. */
+const RATE_SAMPLES = 6;
+
+/** How fast each epic settles its units. */
+export class Rates {
+  readonly #samples = new Map<string, { ms: number; settled: number }[]>();
+
+  sample(epics: Iterable<Epic>, monoMs: number): void {
+    for (const epic of epics) {
+      if (!epic.active) {
+        this.#samples.delete(epic.id);
+        continue;
+      }
+      const samples = this.#samples.get(epic.id) ?? [];
+      samples.push({ ms: monoMs, settled: epic.settled.count });
+      if (samples.length > RATE_SAMPLES) samples.shift();
+      this.#samples.set(epic.id, samples);
+    }
+  }
+
+  /** Units per second; 0 while unknown. */
+  of(epic: Epic, monoMs: number): number {
+    const oldest = this.#samples.get(epic.id)?.[0];
+    if (!oldest || monoMs <= oldest.ms) return 0;
+    return ((epic.settled.count - oldest.settled) * 1_000) / (monoMs - oldest.ms);
+  }
+}
+
+/** Step counters by epic, as the sessions tell them; kept when a session goes. */
+export class StepTotals {
+  readonly #epics = new Map<string, Map<string, StepCounters>>();
+
+  take(
+    session: string,
+    steps: Readonly<Record<string, StepCounters>>,
+    known: (epic: string) => boolean,
+  ): void {
+    for (const [epic, counters] of Object.entries(steps)) {
+      if (!known(epic)) continue;
+      const sessions = this.#epics.get(epic) ?? new Map<string, StepCounters>();
+      sessions.set(session, counters);
+      this.#epics.set(epic, sessions);
+    }
+  }
+
+  of(epic: string): EpicStatus['steps'] {
+    const sum: EpicStatus['steps'] = {};
+    for (const counters of this.#epics.get(epic)?.values() ?? []) {
+      for (const [step, { done, failed, retried }] of Object.entries(counters)) {
+        sum[step] ??= { done: 0, failed: 0, retried: 0 };
+        sum[step].done += done;
+        sum[step].failed += failed;
+        sum[step].retried += retried;
+      }
+    }
+    return sum;
+  }
+
+  forget(epic: string): void {
+    this.#epics.delete(epic);
+  }
+}
+
+export function statusOf(epic: Epic, core: MasterState, steps: StepTotals, perSecond: number): EpicStatus {
+  const live = core.live.get(epic.id);
+  const { total, exact } = totalOf(epic);
+  const settled = epic.settled.count;
+  const etaMs =
+    epic.active && perSecond > 0 ? Math.round((Math.max(0, total - settled) * 1_000) / perSecond) : undefined;
+  return {
+    id: epic.id,
+    name: epic.name,
+    work: epic.work,
+    state: epic.state,
+    totals: epic.totals(),
+    total,
+    totalExact: exact,
+    steps: steps.of(epic.id),
+    leased: live?.leased ?? 0,
+    delayed: live?.delayedCount ?? 0,
+    workers: live ? offering(core, epic).length : 0,
+    rate: Math.round(perSecond * 10) / 10,
+    ...(etaMs !== undefined && { etaMs }),
+    bottleneck: bottleneckOf(epic, core),
+    faults: Object.fromEntries(epic.faults),
+    submittedAt: new Date(epic.submittedWallMs).toISOString(),
+    ...(epic.finishedWallMs !== undefined && { finishedAt: new Date(epic.finishedWallMs).toISOString() }),
+    ...(epic.closing !== undefined && { reason: epic.closing }),
+    links: { self: `/v1/epics/${epic.id}` },
+  };
+}
+
+/** Units in the source: known for a range or once it is drained, else judged by the bytes read so far. */
+function totalOf(epic: Epic): { total: number; exact: boolean } {
+  const { source, read, offset, drained } = epic;
+  if (drained) return { total: read, exact: true };
+  if (source.type === 'range') return { total: source.to - source.from, exact: true };
+  if (read === 0) return { total: 0, exact: false };
+  const perUnit = (offset - source.body) / read;
+  return { total: Math.max(read, Math.round((source.bytes - source.body) / perUnit)), exact: false };
+}
+
+function offering(core: MasterState, epic: Epic): string[] {
+  const live = core.live.get(epic.id);
+  if (!live) return [];
+  const ids: string[] = [];
+  for (const session of core.sessions.values()) {
+    if (!session.expired && !session.draining && core.offers(session, live)) ids.push(session.id);
+  }
+  return ids;
+}
+
+/** One sentence on what the epic waits for. */
+function bottleneckOf(epic: Epic, core: MasterState): string {
+  if (!epic.active) return `it is ${epic.state}`;
+  const live = core.live.get(epic.id);
+  if (!live) return 'it is being recorded';
+  if (epic.closing !== undefined) return `it closes: ${live.leased} units may still report`;
+  if (live.readFault) return `its source cannot be read: ${live.readFault.message}`;
+  if (offering(core, epic).length === 0) return nobody(epic, core);
+  if (live.delayedCount >= core.settings.delayedMax)
+    return `${live.delayedCount} units wait for a retry: reading pauses`;
+  if (live.readyCount > 0) return 'workers: all are busy, more of them would make it faster';
+  if (live.leased > 0)
+    return epic.drained ? 'the last units: workers hold them' : 'its source: workers wait for units';
+  if (live.delayedCount > 0) return `${live.delayedCount} units wait for a retry`;
+  return 'its source: it is being read';
+}
+
+function nobody(epic: Epic, core: MasterState): string {
+  const others = [...core.sessions.values()].filter(
+    (session) => !session.expired && session.works.has(epic.work),
+  );
+  if (others.length === 0) return `no worker offers \`${epic.work}\` yet`;
+  return `the ${others.length} workers that offer \`${epic.work}\` have another version of it or are draining`;
+}

@@ -1,0 +1,270 @@
+/**
+ * The executor runs units through the steps of their work: parse, check, then each step in turn, and
+ * classifies how it ended. Owns timeouts and signals; what to do with an outcome is the core's business.
+ *
+ * X1: a step that fails is retried alone: its input is kept on the run, the steps before it are not run again.
+ * X2: a unit ends once: what its step does after its time is ignored.
+ * X3: in an at-most-once step an error that is not classed leaves a doubt, so the unit becomes unknown.
+ * X4: a step that returns at once costs no timer, closure or promise.
+ */
+import type { ErrorCode } from '../../shared/core/errors.ts';
+import { backoffMs } from '../../shared/core/retry.ts';
+import type { Rng } from '../../shared/core/rng.ts';
+import {
+  isSkip,
+  PermanentError,
+  RetryableError,
+  type Step,
+  type StepContext,
+  UnknownOutcomeError,
+  type WorkDefinition,
+} from '../../shared/core/work.ts';
+import type { Log } from '../../shared/io/log.ts';
+import type { Run } from '../core/held.ts';
+import type { Outcome } from '../core/outcomes.ts';
+import { Job } from './job.ts';
+import type { Preparations, Prepared } from './preparations.ts';
+
+/** How often running steps are looked at for their timeout. */
+const SWEEP_MS = 250;
+/** What a step gets after its signal fired before its unit is ended without it. */
+const GRACE_MS = 5_000;
+
+export type ExecutorParts = {
+  works: ReadonlyMap<string, WorkDefinition>;
+  preparations: Preparations;
+  random: Rng;
+  monoMs: () => number;
+  log: Log;
+  /** The run may begin only after an answer (see `proceed`). */
+  ask: (run: Run) => void;
+  finish: (run: Run, outcome: Outcome) => void;
+};
+
+export class Executor {
+  readonly #parts: ExecutorParts;
+  /** Jobs whose step has not returned yet. */
+  readonly #jobs = new Map<Run, Job>();
+  #sweep: NodeJS.Timeout | undefined;
+
+  constructor(parts: ExecutorParts) {
+    this.#parts = parts;
+  }
+
+  /** Starts or resumes a run. */
+  start(run: Run): void {
+    const work = this.#parts.works.get(run.held.work) as WorkDefinition;
+    const prepared = this.#parts.preparations.get(run.held.work, run.held.brief);
+    const job = new Job(run, work, prepared, this.#parts.log);
+    const kept = run.state as { input: unknown; index: number } | undefined;
+    run.state = undefined;
+    if (kept) return this.#advance(job, kept.input, kept.index);
+    if (!prepared.ok) return this.#fail(job, 'bad_brief', prepared.message, '');
+    this.#check(job, prepared);
+  }
+
+  /** Goes on with a run that asked to begin. */
+  proceed(run: Run): void {
+    const { input, index } = run.state as { input: unknown; index: number };
+    this.start(Object.assign(run, { state: { input, index } }));
+  }
+
+  /** Fires the signal of a run: its outcome is decided elsewhere, or it takes too long. */
+  abort(run: Run, reason: string): void {
+    this.#jobs.get(run)?.abort(reason, this.#parts.monoMs() + GRACE_MS);
+  }
+
+  /** Running steps, by work and step name, longest first: what a shutdown waits for. */
+  waitingFor(): string[] {
+    return [...this.#jobs.values()].map((job) => `${job.effectKey} (${job.stepName})`);
+  }
+
+  close(): void {
+    clearInterval(this.#sweep);
+  }
+
+  /** Parses the unit and checks it by the work's schema. */
+  #check(job: Job, prepared: Extract<Prepared, { ok: true }>): void {
+    const parsed = prepared.parser.parse(job.run.bytes, job.unit);
+    if (!parsed.ok) return this.#fail(job, parsed.code, parsed.message, '');
+    const { schema } = job.work.options;
+    if (!schema) return this.#advance(job, parsed.value, 0);
+    type Checked = { value?: unknown; issues?: readonly { message: string; path?: readonly unknown[] }[] };
+    const judge = (checked: Checked): void => {
+      if (!checked.issues) return this.#advance(job, checked.value, 0);
+      const issues = checked.issues.map(({ message, path }) =>
+        path?.length ? `${pathOf(path)}: ${message}` : message,
+      );
+      this.#fail(job, 'invalid_unit', `record ${job.unit + 1}: ${issues.join('; ')}`, '');
+    };
+    const broke = (error: unknown): void =>
+      this.#fail(job, 'invalid_unit', `record ${job.unit + 1}: the schema threw: ${messageOf(error)}`, '');
+    try {
+      const checked: unknown = schema['~standard'].validate(parsed.value);
+      if (isPromise(checked)) checked.then((value) => judge(value as Checked), broke);
+      else judge(checked as Checked);
+    } catch (error) {
+      broke(error);
+    }
+  }
+
+  /** Runs the steps from number `index` on, until one does not return at once. */
+  #advance(job: Job, input: unknown, index: number): void {
+    const { steps } = job.work;
+    let value = input;
+    for (let i = index; i < steps.length; i++) {
+      const step = steps[i] as Step;
+      if (step.effect === 'at-most-once' && !job.run.begun) {
+        job.run.state = { input: value, index: i };
+        return this.#parts.ask(job.run);
+      }
+      if (job.attemptOf(i) > step.retry.attempts) {
+        return this.#fail(
+          job,
+          'retries_exhausted',
+          `its worker was lost ${job.attemptOf(i) - 1} times`,
+          step.name,
+        );
+      }
+      job.enter(i);
+      let output: unknown;
+      try {
+        output = step.run(value, job as StepContext);
+      } catch (error) {
+        return this.#threw(job, i, value, error);
+      }
+      if (isPromise(output)) return this.#await(job, i, value, output);
+      job.count(step.name).done += 1;
+      if (isSkip(output)) return this.#end(job, { kind: 'skipped' });
+      value = output;
+    }
+    this.#end(job, { kind: 'ok' });
+  }
+
+  #await(job: Job, index: number, input: unknown, promise: PromiseLike<unknown>): void {
+    const step = job.work.steps[index] as Step;
+    job.wait(this.#parts.monoMs() + step.timeoutMs, input);
+    this.#jobs.set(job.run, job);
+    this.#sweep ??= setInterval(() => this.#sweepJobs(), SWEEP_MS).unref();
+    promise.then(
+      (output) => {
+        if (!this.#arrived(job)) return; // X2
+        job.count(step.name).done += 1;
+        if (isSkip(output)) this.#end(job, { kind: 'skipped' });
+        else this.#advance(job, output, index + 1);
+      },
+      (error: unknown) => {
+        if (this.#arrived(job)) this.#threw(job, index, input, error);
+      },
+    );
+  }
+
+  /** Takes a job out of those that are waited for; false when its unit has ended without it. */
+  #arrived(job: Job): boolean {
+    if (job.over) return false;
+    this.#jobs.delete(job.run);
+    return true;
+  }
+
+  #threw(job: Job, index: number, input: unknown, error: unknown): void {
+    const step = job.work.steps[index] as Step;
+    const message = messageOf(error);
+    if (error instanceof PermanentError) return this.#fail(job, error.code, message, step.name);
+    const doubt = step.effect === 'at-most-once' && !(error instanceof RetryableError); // X3
+    if (error instanceof UnknownOutcomeError || doubt) {
+      const code = error instanceof UnknownOutcomeError ? error.code : 'effect_unknown';
+      job.count(step.name).failed += 1;
+      return this.#end(job, {
+        kind: 'unknown',
+        code,
+        message,
+        step: step.name,
+        attempt: job.attemptOf(index),
+      });
+    }
+    const code = error instanceof RetryableError ? error.code : job.timedOut ? 'step_timeout' : 'step_failed';
+    this.#retry(
+      job,
+      index,
+      input,
+      code,
+      message,
+      error instanceof RetryableError ? error.afterMs : undefined,
+    );
+  }
+
+  #retry(
+    job: Job,
+    index: number,
+    input: unknown,
+    code: string,
+    message: string,
+    afterMs: number | undefined,
+  ): void {
+    const step = job.work.steps[index] as Step;
+    const attempt = job.attemptOf(index);
+    if (attempt >= step.retry.attempts) {
+      const told = `after ${attempt} attempts: ${message}`;
+      return this.#fail(job, 'retries_exhausted', told, step.name);
+    }
+    job.count(step.name).retried += 1;
+    job.run.state = { input, index }; // X1
+    const delayMs = afterMs ?? backoffMs(step.retry.backoff, attempt, this.#parts.random());
+    this.#end(job, { kind: 'retry', step: index, attempt: attempt + 1, delayMs, code });
+  }
+
+  #fail(job: Job, code: ErrorCode | string, message: string, step: string): void {
+    if (step !== '') job.count(step).failed += 1;
+    this.#end(job, { kind: 'failed', code, message, step, attempt: job.run.attempt });
+  }
+
+  #end(job: Job, outcome: Outcome): void {
+    job.over = true;
+    this.#parts.finish(job.run, outcome);
+  }
+
+  /** Fires the signals of steps that are over their time, and ends units whose step does not heed it. */
+  #sweepJobs(): void {
+    const nowMs = this.#parts.monoMs();
+    for (const job of this.#jobs.values()) {
+      if (nowMs < job.deadlineMs) continue;
+      if (!job.aborted) {
+        job.timedOut = true;
+        job.abort(`${job.stepName} took longer than its timeout`, nowMs + GRACE_MS);
+        continue;
+      }
+      this.#jobs.delete(job.run);
+      this.#giveUp(job);
+    }
+    if (this.#jobs.size > 0) return;
+    clearInterval(this.#sweep);
+    this.#sweep = undefined;
+  }
+
+  #giveUp(job: Job): void {
+    const step = job.work.steps[job.index] as Step;
+    const message = `${step.name} did not end ${GRACE_MS} ms after its signal fired`;
+    if (step.effect !== 'at-most-once') {
+      return this.#retry(job, job.index, job.input, 'step_timeout', message, undefined);
+    }
+    const attempt = job.attemptOf(job.index);
+    this.#end(job, { kind: 'unknown', code: 'effect_unknown', message, step: step.name, attempt });
+  }
+}
+
+function isPromise(value: unknown): value is PromiseLike<unknown> {
+  return (
+    typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function'
+  );
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+function pathOf(path: readonly unknown[]): string {
+  const keys = path.map((part) =>
+    typeof part === 'object' && part !== null && 'key' in part ? part.key : part,
+  );
+  return `field ${keys.join('.')}`;
+}

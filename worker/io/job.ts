@@ -1,0 +1,92 @@
+/** One run on its way through the steps: what a step is given as `ctx`, made once per run. */
+import type { StepContext, WorkDefinition } from '../../shared/core/work.ts';
+import type { Log } from '../../shared/io/log.ts';
+import type { Run } from '../core/held.ts';
+import type { Prepared } from './preparations.ts';
+
+type Counter = { done: number; failed: number; retried: number };
+
+export class Job implements StepContext {
+  readonly run: Run;
+  readonly work: WorkDefinition;
+  readonly brief: unknown;
+  /** Number of the step that runs, and what it was given. */
+  index = 0;
+  input: unknown;
+  /** Monotonic time at which its signal fires or, once fired, at which it is given up. */
+  deadlineMs = Number.POSITIVE_INFINITY;
+  timedOut = false;
+  over = false;
+  readonly #log: Log;
+  #controller: AbortController | undefined;
+  #reason: string | undefined;
+
+  constructor(run: Run, work: WorkDefinition, prepared: Prepared, log: Log) {
+    this.run = run;
+    this.work = work;
+    this.brief = prepared.ok ? prepared.brief : undefined;
+    this.#log = log;
+  }
+
+  get signal(): AbortSignal {
+    if (!this.#controller) {
+      this.#controller = new AbortController();
+      if (this.#reason !== undefined) this.#controller.abort(new Error(this.#reason));
+    }
+    return this.#controller.signal;
+  }
+
+  get effectKey(): string {
+    return `${this.run.held.epic}.${this.run.unit}`;
+  }
+
+  get attempt(): number {
+    return this.attemptOf(this.index);
+  }
+
+  get epic(): string {
+    return this.run.held.epic;
+  }
+
+  get unit(): number {
+    return this.run.unit;
+  }
+
+  get aborted(): boolean {
+    return this.#reason !== undefined;
+  }
+
+  get stepName(): string {
+    return this.work.steps[this.index]?.name ?? '';
+  }
+
+  /** A field, not a method, so that a step may pass it on. */
+  readonly log = (message: string, fields?: Record<string, unknown>): void =>
+    this.#log.info(message, { ...fields, work: this.work.name, unit: this.effectKey, step: this.stepName });
+
+  attemptOf(index: number): number {
+    return index === this.run.step ? this.run.attempt : 1;
+  }
+
+  enter(index: number): void {
+    this.index = index;
+  }
+
+  wait(deadlineMs: number, input: unknown): void {
+    this.deadlineMs = deadlineMs;
+    this.input = input;
+  }
+
+  abort(reason: string, giveUpAtMs: number): void {
+    if (this.#reason !== undefined) return;
+    this.#reason = reason;
+    this.deadlineMs = giveUpAtMs;
+    this.#controller?.abort(new Error(reason));
+  }
+
+  count(step: string): Counter {
+    const { counters } = this.run.held;
+    counters[step] ??= { done: 0, failed: 0, retried: 0 };
+    return counters[step];
+  }
+}

@@ -1,0 +1,58 @@
+/** Briefs on this worker: put together from their parts, checked by hash, and prepared once per work. */
+import { createHash } from 'node:crypto';
+import { BRIEF_BYTES_MAX } from '../../shared/core/limits.ts';
+import type { WorkDefinition } from '../../shared/core/work.ts';
+import type { BriefEnvelope } from '../../shared/protocol/api.ts';
+import { createUnitParser, type UnitParser } from './unitParser.ts';
+
+/** A brief ready for use, or why it never will be. */
+export type Prepared = { ok: true; brief: unknown; parser: UnitParser } | { ok: false; message: string };
+
+type Assembly = { parts: (Uint8Array | undefined)[]; missing: number };
+
+/** Prepared briefs kept for epics to come. */
+const PREPARED_MAX = 256;
+
+export class Preparations {
+  readonly #ready = new Map<string, Prepared>();
+  readonly #bytes = new Map<string, Assembly>();
+
+  get(work: string, hash: string): Prepared {
+    return this.#ready.get(`${work} ${hash}`) ?? { ok: false, message: `brief ${hash} is not here` };
+  }
+
+  /** Takes one part; returns the whole once it is complete, undefined before. A doubled part changes nothing. */
+  take(hash: string, part: number, parts: number, bytes: Uint8Array): Buffer | undefined {
+    const assembly = this.#bytes.get(hash) ?? {
+      parts: new Array<Uint8Array | undefined>(parts),
+      missing: parts,
+    };
+    if (assembly.parts.length !== parts || part >= parts || assembly.parts[part]) return undefined;
+    this.#bytes.set(hash, assembly);
+    assembly.parts[part] = bytes;
+    assembly.missing -= 1;
+    if (assembly.missing > 0) return undefined;
+    this.#bytes.delete(hash);
+    const whole = Buffer.concat(assembly.parts as Uint8Array[]);
+    const right =
+      whole.length <= BRIEF_BYTES_MAX && createHash('sha256').update(whole).digest('hex') === hash;
+    return right ? whole : undefined;
+  }
+
+  /** Prepares a brief for a work; never throws: a refusal becomes the outcome of its units. */
+  async prepare(work: WorkDefinition, hash: string, bytes: Buffer): Promise<void> {
+    this.#ready.set(`${work.name} ${hash}`, await prepared(work, bytes));
+    const oldest = this.#ready.keys().next();
+    if (this.#ready.size > PREPARED_MAX && !oldest.done) this.#ready.delete(oldest.value);
+  }
+}
+
+async function prepared(work: WorkDefinition, bytes: Buffer): Promise<Prepared> {
+  try {
+    const { brief, format } = JSON.parse(bytes.toString()) as BriefEnvelope;
+    const { prepare } = work.options;
+    return { ok: true, brief: prepare ? await prepare(brief) : brief, parser: createUnitParser(format) };
+  } catch (error) {
+    return { ok: false, message: error instanceof Error ? error.message : String(error) };
+  }
+}

@@ -1,0 +1,242 @@
+/**
+ * The worker's shell: takes frames and time to the core, starts what it gives, and sends what it says.
+ *
+ * V1: after each pass over startable units the loop is free again within PASS_MS, so that frames, timers
+ *     and sockets are served.
+ * V2: draining ends when everything begun is settled, or after `drainMs`.
+ */
+import { GimmeError } from '../../shared/core/errors.ts';
+import { RESEND_MS } from '../../shared/core/limits.ts';
+import type { Rng } from '../../shared/core/rng.ts';
+import type { WorkDefinition } from '../../shared/core/work.ts';
+import type { Bus } from '../../shared/io/bus.ts';
+import type { Clock } from '../../shared/io/clock.ts';
+import type { Log } from '../../shared/io/log.ts';
+import { decodeMasterMessage, encodeFrame } from '../../shared/protocol/codec.ts';
+import type { MasterMessage } from '../../shared/protocol/messages.ts';
+import { Worker, type WorkerIdentity, type WorkerInput, type WorkerOutput } from '../core/worker.ts';
+import { Executor } from './executor.ts';
+import { Preparations } from './preparations.ts';
+
+/** Longest time of one pass over startable units. */
+const PASS_MS = 5;
+/** Units started between two looks at the clock. */
+const PASS_UNITS = 64;
+
+export type WorkerParts = {
+  identity: WorkerIdentity;
+  works: ReadonlyMap<string, WorkDefinition>;
+  bus: Bus;
+  clock: Clock;
+  random: Rng;
+  log: Log;
+  heartbeatMs?: number;
+};
+
+export class WorkerRuntime {
+  readonly #parts: WorkerParts;
+  readonly #core: Worker;
+  readonly #executor: Executor;
+  readonly #preparations = new Preparations();
+  /** Briefs asked for and not yet here, and when they were asked for. */
+  readonly #wanted = new Map<string, { works: Set<string>; askedMs: number }>();
+  readonly #closed: { promise: Promise<void>; resolve: () => void; reject: (error: Error) => void };
+  #scheduled = false;
+  #cancelWake: () => void = () => {};
+  #wakeAt = Number.POSITIVE_INFINITY;
+  #drained: (() => void) | undefined;
+  #over = false;
+
+  constructor(parts: WorkerParts) {
+    this.#parts = parts;
+    const { identity, random, heartbeatMs } = parts;
+    this.#core = new Worker({ identity, random, ...(heartbeatMs !== undefined && { heartbeatMs }) });
+    this.#executor = new Executor({
+      works: parts.works,
+      preparations: this.#preparations,
+      random,
+      monoMs: parts.clock.monoMs,
+      log: parts.log,
+      ask: (run) => {
+        this.#core.ask(run);
+        this.#schedule();
+      },
+      finish: (run, outcome) => {
+        this.#core.finish(run, outcome);
+        this.#schedule();
+      },
+    });
+    this.#closed = withResolvers();
+    this.#closed.promise.catch(() => {});
+  }
+
+  /** Resolves when this worker has ended; rejects when a master refused it for good. */
+  get closed(): Promise<void> {
+    return this.#closed.promise;
+  }
+
+  /** Units held: not yet told settled (its mailbox). */
+  get held(): number {
+    return this.#core.held;
+  }
+
+  open(): Promise<void> {
+    return this.#parts.bus.open({
+      onFrame: (_from, frame) => this.#frame(frame),
+      onUp: () => this.#step({ type: 'up' }),
+      onDown: (reason) => {
+        if (this.#over) return;
+        this.#parts.log.warn('the link to the master is down; trying again', { reason });
+        this.#step({ type: 'down' });
+      },
+    });
+  }
+
+  /** Asks for nothing more, hands back what has not begun, ends what has, and closes (V2). */
+  async drain(reason: string, drainMs: number): Promise<void> {
+    const { log, clock, bus } = this.#parts;
+    if (this.#over) return;
+    log.info('draining', { reason, running: this.#core.running, held: this.#core.held });
+    const done = new Promise<void>((resolve) => {
+      this.#drained = resolve;
+    });
+    const cancel = clock.setTimer(drainMs, () => {
+      log.error('gave up draining: these did not end in time', {
+        steps: this.#executor.waitingFor().join(', '),
+      });
+      this.#drained?.();
+    });
+    this.#step({ type: 'drain' });
+    await done;
+    cancel();
+    this.#over = true;
+    this.#cancelWake();
+    this.#executor.close();
+    bus.send({ to: 'masters' }, encodeFrame({ t: 'bye', reason: 'gone' }));
+    await bus.close();
+    this.#closed.resolve();
+  }
+
+  #frame(frame: Uint8Array): void {
+    if (this.#over) return;
+    let decoded: ReturnType<typeof decodeMasterMessage>;
+    try {
+      decoded = decodeMasterMessage(frame);
+    } catch (error) {
+      if (!(error instanceof GimmeError)) throw error;
+      return this.#parts.log.warn('refused a message', { code: error.code, why: error.message });
+    }
+    const { message, units } = decoded;
+    if (message.t === 'brief') return this.#takeBrief(message, units.at(0));
+    this.#step({ type: 'message', message, units });
+  }
+
+  #step(input: WorkerInput): void {
+    const output = this.#core.step(input, this.#parts.clock.monoMs());
+    for (const { to, message } of output.messages) this.#parts.bus.send(to, encodeFrame(message));
+    for (const run of output.aborts) this.#executor.abort(run, 'the master stopped this unit');
+    for (const { run, go } of output.proceeds) {
+      if (go) this.#executor.proceed(run);
+      else this.#core.dropped(run);
+    }
+    for (const { work, hash } of output.briefs) this.#wantBrief(work, hash);
+    this.#after(output, input);
+  }
+
+  #after(output: WorkerOutput, input: WorkerInput): void {
+    if (output.fatal) {
+      const { code, message } = output.fatal;
+      this.#over = true;
+      const known = code === 'protocol_version' ? 'protocol_version' : 'bad_message';
+      this.#closed.reject(new GimmeError(known, message));
+      return;
+    }
+    if (input.type === 'tick') this.#askAgain();
+    if (output.drained) this.#drained?.();
+    this.#wake(output.wakeAt);
+    if (input.type !== 'ran') this.#schedule();
+  }
+
+  /** Runs a pass soon; many reasons within one turn of the loop make one pass. */
+  #schedule(): void {
+    if (this.#scheduled || this.#over) return;
+    this.#scheduled = true;
+    setImmediate(() => {
+      this.#scheduled = false;
+      this.#pass();
+    });
+  }
+
+  #pass(): void {
+    if (this.#over) return;
+    const { clock } = this.#parts;
+    const untilMs = clock.monoMs() + PASS_MS;
+    let started = 0;
+    for (let run = this.#core.next(); run; run = this.#core.next()) {
+      this.#executor.start(run);
+      started += 1;
+      if (started % PASS_UNITS === 0 && clock.monoMs() >= untilMs) {
+        this.#schedule(); // V1
+        break;
+      }
+    }
+    this.#step({ type: 'ran' });
+  }
+
+  #wake(atMs: number): void {
+    if (atMs >= this.#wakeAt || this.#over) return;
+    this.#cancelWake();
+    this.#wakeAt = atMs;
+    this.#cancelWake = this.#parts.clock.setTimer(Math.max(0, atMs - this.#parts.clock.monoMs()), () => {
+      this.#wakeAt = Number.POSITIVE_INFINITY;
+      if (!this.#over) this.#step({ type: 'tick' });
+    });
+  }
+
+  #wantBrief(work: string, hash: string): void {
+    const wanted = this.#wanted.get(hash) ?? {
+      works: new Set<string>(),
+      askedMs: this.#parts.clock.monoMs(),
+    };
+    wanted.works.add(work);
+    this.#wanted.set(hash, wanted);
+    this.#parts.bus.send({ to: 'masters' }, encodeFrame({ t: 'want-brief', hash }));
+  }
+
+  /** A request or a part may have been lost. */
+  #askAgain(): void {
+    const nowMs = this.#parts.clock.monoMs();
+    for (const [hash, wanted] of this.#wanted) {
+      if (nowMs - wanted.askedMs < RESEND_MS) continue;
+      wanted.askedMs = nowMs;
+      this.#parts.bus.send({ to: 'masters' }, encodeFrame({ t: 'want-brief', hash }));
+    }
+  }
+
+  #takeBrief(message: Extract<MasterMessage, { t: 'brief' }>, bytes: Uint8Array): void {
+    const { hash, part, parts } = message;
+    const wanted = this.#wanted.get(hash);
+    if (!wanted) return;
+    const whole = this.#preparations.take(hash, part, parts, bytes);
+    if (!whole) return;
+    this.#wanted.delete(hash);
+    for (const name of wanted.works) void this.#prepare(name, hash, whole);
+  }
+
+  async #prepare(name: string, hash: string, bytes: Buffer): Promise<void> {
+    const work = this.#parts.works.get(name);
+    if (!work) return;
+    await this.#preparations.prepare(work, hash, bytes);
+    if (!this.#over) this.#step({ type: 'brief-ready', work: name, hash });
+  }
+}
+
+function withResolvers(): { promise: Promise<void>; resolve: () => void; reject: (error: Error) => void } {
+  let resolve: () => void = () => {};
+  let reject: (error: Error) => void = () => {};
+  const promise = new Promise<void>((yes, no) => {
+    resolve = yes;
+    reject = no;
+  });
+  return { promise, resolve, reject };
+}
