@@ -113,7 +113,14 @@ export class Client {
   }
 
   async #call<T>(path: string, { method = 'GET', body, stream }: Call = {}): Promise<T> {
-    const init: RequestInit = { method, redirect: 'error', headers: { accept: 'application/json' } };
+    // With both `redirect: 'error'` and no window, fetch sends a stream as it is; otherwise it keeps a
+    // second branch of it for a redirect, which holds the whole upload in memory (Fetch, section 4.6).
+    const init: RequestInit = {
+      method,
+      redirect: 'error',
+      window: null,
+      headers: { accept: 'application/json' },
+    };
     if (stream) {
       Object.assign(init, { body: stream.body, duplex: 'half', headers: { 'content-type': stream.type } });
     } else if (body !== undefined) {

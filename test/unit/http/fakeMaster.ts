@@ -1,0 +1,182 @@
+/** A master that does nothing but remember: what HTTP, client and command line are tested against. */
+
+import type { SourceSpec } from '../../../master/core/source.ts';
+import type { MasterApi, MasterView, SubmitRequest, WorkerView } from '../../../master/io/api.ts';
+import { GimmeError } from '../../../shared/core/errors.ts';
+import type { Log } from '../../../shared/io/log.ts';
+import type { EpicStatus } from '../../../shared/protocol/api.ts';
+
+export class FakeMaster implements MasterApi {
+  readonly id = 'fake-master';
+  readonly submitted: SubmitRequest[] = [];
+  readonly all: EpicStatus[] = [];
+  offered: WorkerView[] = [];
+  reason = '';
+  /** Thrown by the next submit. */
+  fault: unknown;
+  readonly #listeners = new Set<(epics: ReadonlySet<string>) => void>();
+
+  submit(request: SubmitRequest): Promise<EpicStatus> {
+    if (this.fault !== undefined) return Promise.reject(this.fault as Error);
+    this.submitted.push(request);
+    return Promise.resolve(this.add({ work: request.work, ...(request.name ? { name: request.name } : {}) }));
+  }
+
+  epic(idOrName: string): EpicStatus | undefined {
+    return this.all.find((e) => e.id === idOrName) ?? this.all.findLast((e) => e.name === idOrName);
+  }
+
+  named(name: string): number {
+    return this.all.filter((e) => e.name === name).length;
+  }
+
+  epics({ state, work, after, limit }: Parameters<MasterApi['epics']>[0]): EpicStatus[] {
+    const newest = this.all
+      .toReversed()
+      .filter((e) => (!state || e.state === state) && (!work || e.work === work));
+    const from = after === undefined ? 0 : newest.findIndex((e) => e.id === after) + 1;
+    return newest.slice(from, from + limit);
+  }
+
+  cancel(id: string, reason: string): Promise<EpicStatus> {
+    return Promise.resolve(this.change(id, { state: 'cancelled', reason }));
+  }
+
+  workers(): WorkerView[] {
+    return this.offered;
+  }
+
+  masters(): MasterView[] {
+    return [{ id: this.id, term: 1, store: 'memory', link: 'websocket', epics: this.all.length, queues: {} }];
+  }
+
+  onChange(listener: (epics: ReadonlySet<string>) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  readiness(): ReturnType<MasterApi['readiness']> {
+    return this.reason === '' ? { ready: true } : { ready: false, reason: this.reason };
+  }
+
+  add(fields: Partial<EpicStatus> = {}): EpicStatus {
+    const id = fields.id ?? `epic-${this.all.length + 1}`;
+    const epic = { ...statusOf(id), ...fields };
+    this.all.push(epic);
+    return epic;
+  }
+
+  change(id: string, fields: Partial<EpicStatus>): EpicStatus {
+    const at = this.all.findIndex((e) => e.id === id);
+    const epic = { ...statusOf(id), ...this.all[at], ...fields };
+    this.all[at] = epic;
+    for (const listener of this.#listeners) listener(new Set([id]));
+    return epic;
+  }
+
+  /** Tells of many changes at once. */
+  changeAll(ids: string[]): void {
+    for (const listener of this.#listeners) listener(new Set(ids));
+  }
+
+  get listening(): number {
+    return this.#listeners.size;
+  }
+}
+
+export function statusOf(id: string): EpicStatus {
+  return {
+    id,
+    name: id,
+    work: 'greet',
+    state: 'running',
+    totals: {
+      read: 10,
+      succeeded: 0,
+      failed: 0,
+      unknown: 0,
+      skipped: 0,
+      cancelled: 0,
+      missing: 0,
+      outstanding: 10,
+    },
+    total: 10,
+    totalExact: true,
+    steps: {},
+    leased: 0,
+    delayed: 0,
+    workers: 0,
+    rate: 0,
+    bottleneck: '',
+    faults: {},
+    submittedAt: '2024-01-01T00:00:00.000Z',
+    links: { self: `/v1/epics/${id}` },
+  };
+}
+
+/** The end of an epic of ten units, `failed` of them failed. */
+export function ended(failed: number): Partial<EpicStatus> {
+  const totals = { ...statusOf('x').totals, succeeded: 10 - failed, failed, outstanding: 0 };
+  return { state: 'finished', totals, finishedAt: '2024-01-01T00:00:07.400Z' };
+}
+
+/** A spool in memory; `took` is told of every chunk and may hold it back. */
+export class FakeSpool {
+  readonly kept = new Map<string, Buffer>();
+  readonly removed: string[] = [];
+  onRemove: () => void = () => {};
+  took: (chunk: Uint8Array) => Promise<void> | void = () => {};
+
+  async write(format: 'csv' | 'ndjson', body: AsyncIterable<Uint8Array>, id: string): Promise<SourceSpec> {
+    const chunks: Uint8Array[] = [];
+    let bytes = 0;
+    for await (const chunk of body) {
+      await this.took(chunk);
+      bytes += chunk.length;
+      if (bytes < 1_000_000) chunks.push(chunk);
+    }
+    this.kept.set(id, Buffer.concat(chunks));
+    return { type: 'spool', id, format, bytes, hash: '', body: 0 };
+  }
+
+  remove(id: string): Promise<void> {
+    this.removed.push(id);
+    this.kept.delete(id);
+    this.onRemove();
+    return Promise.resolve();
+  }
+}
+
+export class FakeBriefs {
+  readonly kept = new Map<string, Buffer>();
+
+  put(bytes: Uint8Array): Promise<string> {
+    const hash = `hash-${this.kept.size + 1}`;
+    this.kept.set(hash, Buffer.from(bytes));
+    return Promise.resolve(hash);
+  }
+
+  get(hash: string): Promise<Buffer> {
+    const bytes = this.kept.get(hash);
+    return bytes ? Promise.resolve(bytes) : Promise.reject(new GimmeError('not_found', `no brief ${hash}`));
+  }
+}
+
+/** A log that keeps its lines and tells of each. */
+export function memoryLog(): Log & { lines: string[]; onLine: (line: string) => void } {
+  const lines: string[] = [];
+  const call = (level: string) => (message: string, fields?: Record<string, unknown>) => {
+    const line = `${level} ${message} ${JSON.stringify(fields ?? {})}`;
+    lines.push(line);
+    log.onLine(line);
+  };
+  const log = {
+    lines,
+    onLine: (_line: string): void => {},
+    debug: call('debug'),
+    info: call('info'),
+    warn: call('warn'),
+    error: call('error'),
+  };
+  return log;
+}
