@@ -17,6 +17,7 @@ import {
   type FastifyReply,
   type FastifyRequest,
   type FastifyServerFactory,
+  type FastifyServerOptions,
   fastify,
 } from 'fastify';
 import { GimmeError } from '../../shared/core/errors.ts';
