@@ -1,0 +1,169 @@
+/** Arbitrary valid messages of every kind, with the units that go with them, for the codec's properties. */
+import fc from 'fast-check';
+import { countOf } from '../../../../shared/core/intervalSet.ts';
+import type {
+  GrantReport,
+  MasterMessage,
+  Message,
+  Ranges,
+  WorkerMessage,
+} from '../../../../shared/protocol/messages.ts';
+
+export type Sample<M extends Message = Message> = { message: M; units: Uint8Array[] };
+
+/** Objects as JSON makes them: never without a prototype. */
+const plain = <T extends object>(shape: { [K in keyof T]: fc.Arbitrary<T[K]> }): fc.Arbitrary<T> =>
+  fc.record(shape, { noNullPrototype: true }) as fc.Arbitrary<T>;
+
+const whole = fc.oneof(fc.nat(), fc.maxSafeNat());
+const id = fc.stringMatching(/^[A-Za-z0-9_-]{1,64}$/).filter((text) => !(text in Object.prototype));
+/** Any UTF-16, lone surrogates and line breaks included. */
+const text = fc.string({
+  unit: fc.oneof(fc.integer({ min: 0, max: 0xffff }).map((n) => String.fromCharCode(n))),
+});
+const stepNumber = fc.nat({ max: 31 });
+const record = <T>(value: fc.Arbitrary<T>): fc.Arbitrary<Record<string, T>> =>
+  fc.dictionary(id, value, { maxKeys: 4, noNullPrototype: true });
+const some = <T>(value: fc.Arbitrary<T>): fc.Arbitrary<T[]> => fc.array(value, { maxLength: 4 });
+
+/** Up to eight ranges of up to nine units: far from zero as well as near. */
+const ranges: fc.Arbitrary<Ranges> = fc
+  .tuple(
+    fc.oneof(fc.nat({ max: 9 }), fc.nat({ max: 2 ** 50 })),
+    fc.array(fc.tuple(fc.nat({ max: 9 }), fc.integer({ min: 1, max: 9 })), { maxLength: 8 }),
+  )
+  .map(([start, steps]) => {
+    const edges: number[] = [];
+    let at = start;
+    for (const [gap, length] of steps) {
+      edges.push(at + gap, at + gap + length);
+      at += gap + length;
+    }
+    return edges;
+  });
+
+const demand = { at: whole, lastGrant: whole, level: whole };
+const fault = plain({
+  unit: whole,
+  code: id,
+  message: text,
+  step: fc.oneof(id, fc.constant('')),
+  attempt: whole,
+});
+const later = plain({
+  unit: whole,
+  attempt: whole,
+  step: stepNumber,
+  delayMs: fc.oneof(whole, fc.double({ min: 0.001, max: 1e9, noNaN: true })),
+  code: id,
+});
+const report: fc.Arbitrary<GrantReport> = fc.record(
+  {
+    epic: id,
+    term: whole,
+    n: whole,
+    ok: ranges,
+    skipped: ranges,
+    failed: some(fault),
+    unknown: some(fault),
+    back: ranges,
+    later: some(later),
+    cleared: ranges,
+  },
+  { requiredKeys: ['epic', 'term', 'n'], noNullPrototype: true },
+);
+const manifest = plain({
+  name: id,
+  hash: id,
+  steps: some(
+    plain({
+      name: id,
+      effect: fc.constantFrom('none' as const, 'at-least-once' as const, 'at-most-once' as const),
+    }),
+  ),
+});
+
+const bare = <M extends Message>(shape: { [K in keyof M]: fc.Arbitrary<M[K]> }): fc.Arbitrary<Sample<M>> =>
+  plain<M>(shape).map((message) => ({ message, units: [] }));
+type Of<M extends Message, T extends M['t']> = Extract<M, { t: T }>;
+type From<M extends Message> = { [T in M['t']]: fc.Arbitrary<Sample<Of<M, T>>> };
+
+export const fromWorker: From<WorkerMessage> = {
+  hello: bare({
+    t: fc.constant('hello'),
+    v: whole,
+    ...demand,
+    name: id,
+    works: some(manifest),
+    labels: record(text),
+    slots: whole,
+    version: text,
+    held: some(plain({ epic: id, term: whole, n: whole, units: ranges })),
+  }),
+  heartbeat: bare({
+    t: fc.constant('heartbeat'),
+    ...demand,
+    held: some(whole),
+    steps: record(record(plain({ done: whole, failed: whole, retried: whole }))),
+  }),
+  gimme: bare({ t: fc.constant('gimme'), ...demand, reports: some(report) }),
+  begin: bare({ t: fc.constant('begin'), at: whole, epic: id, term: whole, n: whole, units: ranges }),
+  'want-brief': bare({ t: fc.constant('want-brief'), hash: id }),
+  bye: bare({ t: fc.constant('bye'), reason: text }),
+};
+
+const work: From<MasterMessage>['work'] = fc
+  .record(
+    {
+      t: fc.constant('work' as const),
+      term: whole,
+      n: whole,
+      epic: id,
+      work: id,
+      brief: id,
+      units: ranges,
+      again: some(plain({ unit: whole, attempt: whole, step: stepNumber })),
+    },
+    { requiredKeys: ['t', 'term', 'n', 'epic', 'work', 'brief', 'units'], noNullPrototype: true },
+  )
+  .chain((message) => {
+    const length = countOf(message.units);
+    const units = fc.array(fc.uint8Array({ maxLength: 20 }), { minLength: length, maxLength: length });
+    return units.map((bytes) => ({ message, units: bytes }));
+  });
+
+const brief: From<MasterMessage>['brief'] = fc
+  .record({
+    hash: id,
+    part: fc.nat({ max: 50 }),
+    after: fc.integer({ min: 1, max: 50 }),
+    bytes: fc.uint8Array(),
+  })
+  .map(({ hash, part, after, bytes }) => ({
+    message: { t: 'brief', hash, part, parts: part + after },
+    units: [bytes],
+  }));
+
+export const fromMaster: From<MasterMessage> = {
+  available: bare({ t: fc.constant('available'), v: whole, master: id, term: whole, works: some(id) }),
+  work,
+  proceed: bare({ t: fc.constant('proceed'), term: whole, n: whole, go: ranges, skip: ranges }),
+  settled: bare({
+    t: fc.constant('settled'),
+    term: whole,
+    grants: some(plain({ n: whole, units: ranges })),
+  }),
+  recall: bare({ t: fc.constant('recall'), term: whole, count: whole }),
+  abort: fc
+    .record(
+      { t: fc.constant('abort' as const), term: whole, epic: id, units: ranges },
+      { requiredKeys: ['t', 'term', 'epic'], noNullPrototype: true },
+    )
+    .map((message) => ({ message, units: [] })),
+  brief,
+  refused: bare({ t: fc.constant('refused'), code: id, message: text }),
+};
+
+export const anyFromWorker: fc.Arbitrary<Sample<WorkerMessage>> = fc.oneof(...Object.values(fromWorker));
+export const anyFromMaster: fc.Arbitrary<Sample<MasterMessage>> = fc.oneof(...Object.values(fromMaster));
+export const anyMessage: fc.Arbitrary<Sample> = fc.oneof(anyFromWorker, anyFromMaster);
