@@ -5,10 +5,10 @@
  * X1: every failure is one line on stderr and the exit code of the errors table; never a stack.
  * X2: an option that is not known is refused; nothing is ignored.
  */
-import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { Command, CommanderError } from 'commander';
 import { GimmeError } from '../shared/core/errors.ts';
+import { VERSION } from '../shared/io/version.ts';
 import { addDemo } from './commands/demo.ts';
 import { addEpic } from './commands/epic.ts';
 import { addMaster } from './commands/master.ts';
@@ -26,7 +26,7 @@ async function main(argv: readonly string[]): Promise<number> {
     .description(
       'Gimmework: a million things done by many machines, each ending in exactly one recorded outcome.',
     )
-    .version(version(), '-V, --version', 'print the version')
+    .version(VERSION, '-V, --version', 'print the version')
     .exitOverride()
     .configureOutput({ outputError: () => {} })
     .showSuggestionAfterError(true);
@@ -54,19 +54,6 @@ function report(error: unknown): number {
   say(`gimme: a fault in Gimmework: ${oneLine(message)}. Please report it; GIMMEWORK_STACK=1 shows where`);
   if (process.env['GIMMEWORK_STACK'] === '1' && error instanceof Error) say(error.stack ?? '');
   return 1;
-}
-
-/** The package's version; the entry lies one folder deeper once built. */
-function version(): string {
-  for (const path of ['../package.json', '../../package.json']) {
-    try {
-      const text = readFileSync(new URL(path, import.meta.url), 'utf8');
-      return (JSON.parse(text) as { version: string }).version;
-    } catch {
-      // Not this one.
-    }
-  }
-  return 'unknown';
 }
 
 /** A reader that left (`| head`) has all it wanted. */

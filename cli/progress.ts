@@ -9,7 +9,8 @@ import { GimmeError } from '../shared/core/errors.ts';
 import { count, type Output, oneLine, print, span, story } from './output.ts';
 import { onStop } from './signals.ts';
 
-const BAR_CELLS = 24;
+const BAR_CELLS_MAX = 24;
+const BAR_CELLS_MIN = 6;
 const LINE_EVERY_MS = 10_000;
 const DRAW_EVERY_MS = 100;
 
@@ -66,10 +67,10 @@ function leftRunning(epic: EpicStatus): GimmeError {
 }
 
 function timedOut(epic: EpicStatus, timeoutMs: number): GimmeError {
-  const rest = `${count(epic.totals.outstanding)} units outstanding`;
+  const done = `${count(settled(epic))} of ${count(epic.total)} units done`;
   return new GimmeError(
     'wait_timeout',
-    `${epic.name} still runs after ${span(timeoutMs)}, ${rest}; wait again or watch it`,
+    `${epic.name} still runs after ${span(timeoutMs)}, ${done}; wait again or watch it`,
   );
 }
 
@@ -80,8 +81,7 @@ export function barsView(screen: NodeJS.WriteStream = process.stderr): View {
   let drawn = 0;
   let drawnAt = Number.NEGATIVE_INFINITY;
   const draw = (epic: EpicStatus): void => {
-    const columns = screen.columns || 80;
-    const lines = barLines(epic).map((line) => line.slice(0, columns - 1));
+    const lines = barLines(epic, screen.columns || 80);
     const up = drawn > 0 ? `\u001b[${drawn}A\r` : '';
     screen.write(`${up}\u001b[0J${lines.map((line) => `${line}\n`).join('')}`);
     drawn = lines.length;
@@ -108,19 +108,39 @@ export function linesView(screen: Pick<NodeJS.WriteStream, 'write'> = process.st
   };
 }
 
-/** A bar per step; the last one carries the numbers of the whole. */
-export function barLines(epic: EpicStatus): string[] {
-  const steps = Object.entries(epic.steps);
-  const last = steps.at(-1)?.[0] ?? 'units';
-  const width = Math.max(...steps.map(([name]) => name.length), last.length);
+/** A bar per step; the last one carries the numbers of the whole. No line is wider than `columns`. */
+export function barLines(epic: EpicStatus, columns = 100): string[] {
+  const names = Object.keys(epic.steps);
+  const last = names.pop() ?? 'units';
+  const width = Math.max(...names.map((name) => name.length), last.length);
   const total = Math.max(epic.total, epic.totals.read);
-  const lines = steps
-    .slice(0, -1)
-    .map(([name, { done }]) => `${name.padEnd(width)} ${bar(done, total)} ${count(done)}/${count(total)}`);
-  lines.push(`${last.padEnd(width)} ${bar(settled(epic), total)} ${sendLine(epic)}`);
+  const numbers = sendLine(epic);
+  const cells = Math.max(BAR_CELLS_MIN, Math.min(BAR_CELLS_MAX, columns - width - numbers.length - 3));
+  const line = (name: string, done: number, text: string): string =>
+    `${oneLine(name).padEnd(width)} ${bar(done, total, cells)} ${text}`;
+  const lines = names.map((name) => {
+    const done = through(epic, name);
+    return line(name, done, `${count(done)}/${count(total)}`);
+  });
+  lines.push(line(last, settled(epic), numbers));
   const why = hint(epic);
   if (why !== '') lines.push(`${' '.repeat(width)} ${why.trim()}`);
-  return lines;
+  return lines.map((text) => text.slice(0, columns - 1));
+}
+
+/**
+ * Units that went through a step. Workers' counters come late; that a unit is settled is known at
+ * once, and what was run and settled went through every step, but for those that failed before.
+ */
+function through(epic: EpicStatus, name: string): number {
+  const { succeeded, failed, unknown } = epic.totals;
+  let run =
+    succeeded + failed + unknown - (epic.faults['invalid_unit'] ?? 0) - (epic.faults['unit_too_large'] ?? 0);
+  for (const [step, counters] of Object.entries(epic.steps)) {
+    if (step === name) return Math.max(run, counters.done + counters.failed);
+    run -= counters.failed;
+  }
+  return run;
 }
 
 function sendLine(epic: EpicStatus): string {
@@ -146,7 +166,7 @@ function settled(epic: EpicStatus): number {
   return epic.totals.read - epic.totals.outstanding;
 }
 
-function bar(done: number, total: number): string {
-  const filled = total === 0 ? BAR_CELLS : Math.min(BAR_CELLS, Math.floor((done / total) * BAR_CELLS));
-  return '█'.repeat(filled) + '░'.repeat(BAR_CELLS - filled);
+function bar(done: number, total: number, cells: number): string {
+  const filled = total === 0 ? cells : Math.min(cells, Math.floor((done / total) * cells));
+  return '█'.repeat(filled) + '░'.repeat(cells - filled);
 }

@@ -48,10 +48,8 @@ export class Epic {
       clearTimeout(timer);
     }
     if (last.state !== 'running') return last;
-    const { outstanding } = last.totals;
-    throw new GimmeError(
-      'wait_timeout',
-      `epic ${this.name} still runs after ${timeoutMs} ms, ${outstanding} units outstanding`,
-    );
+    const { read, outstanding } = last.totals;
+    const done = `${read - outstanding} of ${last.total} units done`;
+    throw new GimmeError('wait_timeout', `epic ${this.name} still runs after ${timeoutMs} ms, ${done}`);
   }
 }

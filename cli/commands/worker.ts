@@ -24,7 +24,7 @@ async function run(flags: Record<string, unknown>): Promise<number> {
   const works = await loadWorks(settings.works, mail);
   const { startWorker } = await import('../../worker/main.ts');
   const stop = stopped();
-  const worker = await startWorker({
+  const starting = startWorker({
     master: settings.master.replace(/^http/, 'ws'),
     works,
     slots: settings.slots,
@@ -32,7 +32,15 @@ async function run(flags: Record<string, unknown>): Promise<number> {
     labels: settings.label ?? {},
     log,
   });
-  const why = await Promise.race([stop, worker.closed]);
+  // A master that is absent is waited for; whoever stops the worker meanwhile need not wait for it too.
+  const worker = await Promise.race([starting, stop]);
+  if (typeof worker === 'string') return 0;
+  log.info('worker ready', {
+    id: worker.id,
+    works: works.map((work) => work.name).join(','),
+    slots: settings.slots,
+  });
+  const why = await Promise.race([stop, worker.closed.then(() => undefined)]);
   if (why === undefined) return 1;
   await worker.drain(why);
   return 0;
