@@ -99,6 +99,7 @@ export const ERRORS = {
   step_failed: row(200, 6, false, 'A step threw; the message is what it said.'),
   step_timeout: row(200, 6, true, 'A step took longer than its timeout.'),
   retries_exhausted: row(200, 6, false, 'Every attempt failed; the message is that of the last one.'),
+  smtp_deferred: row(200, 6, true, 'The mail server asked to try later; the mail is tried again by itself.'),
   smtp_rejected: row(200, 6, false, 'The mail server refused for good; the message is its reply.'),
   effect_unknown: row(
     200,

@@ -1,0 +1,183 @@
+/**
+ * The mailer: a pool of SMTP sessions that mails go out over. Owns the connections, their timeouts
+ * and the knowledge of how far a mail had come; what a failure means is `send.ts`.
+ *
+ * P1: a mail is handed to nodemailer once. Its pool never sends a mail again by itself; the mailer does,
+ *     once, and only where a session was found dead before DATA was granted.
+ * P2: `bodyEnded` is set before the final dot can be written, never after.
+ * P3: the envelope is what the unit says, never what a header says.
+ */
+import type { Readable } from 'node:stream';
+import type { SendMailOptions } from 'nodemailer';
+import { createTransport } from 'nodemailer';
+import { GimmeError } from '../../shared/core/errors.ts';
+import { UnknownOutcomeError } from '../../shared/core/work.ts';
+import { composeMessage } from './message.ts';
+import type { Mail } from './render.ts';
+import type { Passage } from './send.ts';
+import { isStaleSession, oneLine, sendFault } from './send.ts';
+import type { SmtpServer } from './server.ts';
+import { smtpServer } from './server.ts';
+
+export type MailerTimeouts = {
+  /** From the first packet to the connection. Defaults to 10 s. */
+  connectMs: number;
+  /** From the connection to the greeting. Defaults to 10 s. */
+  greetingMs: number;
+  /** Silence in a conversation. Defaults to 30 s. */
+  silenceMs: number;
+  /** Silence of a session without mail, before it says QUIT. Defaults to 20 s, under `silenceMs`. */
+  idleMs: number;
+};
+
+export type MailerOptions = {
+  /** `smtp://` or `smtps://` URL, see `smtpServer`. */
+  smtp: string;
+  /** Sessions kept open at most. Defaults to 20. */
+  connections?: number;
+  timeouts?: Partial<MailerTimeouts>;
+};
+
+export type Mailer = {
+  /** `host:port`, for messages. */
+  readonly server: string;
+  /** Talks to the server up to the login; throws GimmeError `smtp_unreachable`. */
+  verify(): Promise<void>;
+  /**
+   * Sends one mail. `id` is the left side of its Message-ID. Throws RetryableError, PermanentError or
+   * UnknownOutcomeError; resolves only when the server said that it has the mail.
+   */
+  send(mail: Mail, id: string, signal: AbortSignal): Promise<void>;
+  /** Closes all sessions; a mail still under way fails. */
+  close(): void;
+};
+
+const TIMEOUTS: MailerTimeouts = { connectMs: 10_000, greetingMs: 10_000, silenceMs: 30_000, idleMs: 20_000 };
+/** How long a start waits for the server, all in all. */
+const VERIFY_MS = 10_000;
+/** How long a closed session waits for the server's side to close. */
+const CLOSE_MS = 1_000;
+const CONNECTIONS = 20;
+const VERIFY_TIMEOUTS = {
+  connectionTimeout: VERIFY_MS,
+  greetingTimeout: VERIFY_MS,
+  socketTimeout: VERIFY_MS,
+  socketCloseTimeout: 0,
+};
+
+type Envelope = SendMailOptions & { passage: Passage };
+
+/** Makes a mailer; connects with the first mail. Throws GimmeError `bad_config` for a bad URL. */
+export function openMailer(options: MailerOptions): Mailer {
+  const server = smtpServer(options.smtp);
+  const timeouts = { ...TIMEOUTS, ...options.timeouts };
+  const pool = createTransport({
+    ...connectionOf(server),
+    connectionTimeout: timeouts.connectMs,
+    greetingTimeout: timeouts.greetingMs,
+    socketTimeout: timeouts.silenceMs,
+    socketCloseTimeout: CLOSE_MS,
+    pool: true,
+    maxConnections: options.connections ?? CONNECTIONS,
+    maxMessages: Infinity,
+    maxRequeues: 0,
+    idleTimeout: timeouts.idleMs,
+    disableFileAccess: true,
+    disableUrlAccess: true,
+  });
+  pool.use('stream', (mail, done) => {
+    watchBody(mail.message, (mail.data as Envelope).passage);
+    done();
+  });
+
+  async function attempt(envelope: Envelope): Promise<void> {
+    await pool.sendMail(envelope);
+    if (!envelope.passage.bodyEnded) {
+      // A server that says 250 to half a mail: whatever it has, it is not this mail.
+      throw new UnknownOutcomeError(`${server.address} confirmed the mail before it had all of it`);
+    }
+  }
+
+  return {
+    server: server.address,
+    verify: () => verify(server),
+    async send(mail, id, signal) {
+      let envelope = envelopeOf(mail, id, signal);
+      try {
+        try {
+          await attempt(envelope);
+        } catch (error) {
+          if (signal.aborted || !isStaleSession(error, envelope.passage)) throw error;
+          envelope = envelopeOf(mail, id, signal); // P1
+          await attempt(envelope);
+        }
+      } catch (error) {
+        if (error instanceof UnknownOutcomeError) throw error;
+        throw sendFault(error, envelope.passage, server.address);
+      }
+    },
+    close: () => pool.close({ force: true }),
+  };
+}
+
+function connectionOf({ address: _, ...connection }: SmtpServer): Omit<SmtpServer, 'address'> {
+  return connection;
+}
+
+function envelopeOf(mail: Mail, id: string, signal: AbortSignal): Envelope {
+  return {
+    envelope: { from: mail.from.address, to: [mail.to.address] },
+    raw: composeMessage(mail, `<${id}@${mail.domain}>`),
+    signal,
+    passage: { handedOver: false, bodyBegun: () => false, bodyEnded: false },
+  };
+}
+
+/**
+ * Notes how far the body of a mail is read. The stream watched is nodemailer's own, the last before the
+ * one that writes the final dot: a stream given as content ends long before its bytes are on the wire.
+ */
+function watchBody(message: { createReadStream: () => Readable }, passage: Passage): void {
+  const create = message.createReadStream.bind(message);
+  message.createReadStream = () => {
+    const stream = create();
+    passage.handedOver = true;
+    passage.bodyBegun = () => stream.readableDidRead;
+    // P2: listens before the pipe does, whose own listener is what writes the dot.
+    stream.once('end', () => {
+      passage.bodyEnded = true;
+    });
+    return stream;
+  };
+}
+
+async function verify(server: SmtpServer): Promise<void> {
+  const probe = createTransport({ ...connectionOf(server), ...VERIFY_TIMEOUTS });
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`no answer within ${VERIFY_MS / 1_000} s`)), VERIFY_MS);
+  });
+  try {
+    await Promise.race([probe.verify(), late]);
+  } catch (error) {
+    throw unreachableServer(server.address, error);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+function unreachableServer(address: string, error: unknown): GimmeError {
+  const { code, message } = error as { code?: unknown; message?: unknown };
+  const said = oneLine(String(message));
+  if (code === 'EAUTH') {
+    return new GimmeError(
+      'smtp_unreachable',
+      `${address} refused the login; correct user and password of --smtp: ${said}`,
+      { cause: error },
+    );
+  }
+  const cure = 'start it, or name the right one by --smtp or GIMMEWORK_SMTP_URL';
+  return new GimmeError('smtp_unreachable', `no SMTP server answers at ${address}; ${cure} (${said})`, {
+    cause: error,
+  });
+}
