@@ -26,9 +26,7 @@ export function takeHello(s: MasterState, id: string, hello: Hello): Session {
   s.sessions.set(id, session);
   session.introduce(hello);
   hear(s, session);
-  if (session.demand(hello)) {
-    dropLost(s, session, new Set(hello.held.filter((held) => held.term === s.term).map((held) => held.n)));
-  }
+  session.demand(hello);
   for (const held of hello.held) reattach(s, session, held);
   if (session.oldestSentMs !== undefined) probe(s, session);
   for (const live of s.live.values()) s.touched.add(live);

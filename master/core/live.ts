@@ -11,7 +11,7 @@
 import { assert } from '../../shared/core/errors.ts';
 import { Heap } from '../../shared/core/heap.ts';
 import { IntervalSet } from '../../shared/core/intervalSet.ts';
-import { GRANT_BYTES_MAX } from '../../shared/core/limits.ts';
+import { GRANT_BYTES_MAX, RANGES_MAX } from '../../shared/core/limits.ts';
 import type { Ranges } from '../../shared/protocol/messages.ts';
 import type { Epic } from './epic.ts';
 import type { Batch } from './source.ts';
@@ -160,7 +160,7 @@ export class LiveEpic {
   cut(count: number): Cut | undefined {
     const cut: Cut = { units: [], count: 0, payload: [], after: 0 };
     let room = GRANT_BYTES_MAX;
-    while (cut.count < count) {
+    while (cut.count < count && cut.units.length < RANGES_MAX) {
       const from = this.ready.first;
       if (from === undefined) break;
       const extent = this.#extentOf(from);

@@ -203,11 +203,17 @@ export class MasterRuntime implements MasterApi {
     } catch (error) {
       if (!(error instanceof GimmeError)) throw error;
       this.#core.state.counters.refused += 1;
+      if (!this.#core.state.sessions.has(from)) this.#refuse(from, error);
       return this.#parts.log.warn('refused a message', { from, code: error.code, why: error.message });
     }
     if (message.t === 'want-brief') void this.#sendBrief(from, message.hash);
     if (message.t === 'heartbeat') this.#steps.take(from, message.steps, (epic) => this.#isActive(epic));
     this.#step({ type: 'message', from, message });
+  }
+
+  /** Tells a worker whose first words are wrong; it would wait for ever without a reason. */
+  #refuse(session: string, { code, message }: GimmeError): void {
+    this.#parts.bus.send({ to: 'worker', id: session }, encodeFrame({ t: 'refused', code, message }));
   }
 
   #step(input: MasterInput): void {

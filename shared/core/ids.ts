@@ -5,9 +5,9 @@
 
 const ID = /^[A-Za-z0-9_-]{1,64}$/;
 
-/** Tells whether a text is a valid id: 1 to 64 of `A-Z a-z 0-9 _ -`. */
+/** Tells whether a text is a valid id: 1 to 64 of `A-Z a-z 0-9 _ -`, and no name that every object has. */
 export function isId(text: unknown): text is string {
-  return typeof text === 'string' && ID.test(text);
+  return typeof text === 'string' && ID.test(text) && !(text in Object.prototype);
 }
 
 const ALPHABET = '0123456789abcdefghjkmnpqrstvwxyz';

@@ -24,6 +24,10 @@ export const JSON_BODY_BYTES_MAX = 26 * MB;
 export const RANGES_MAX = 8_192;
 /** Faulty, delayed or handed-back units listed one by one in one report. */
 export const REPORT_UNITS_MAX = 512;
+/** Grants reported on in one message. */
+export const REPORTS_MAX = 512;
+/** Grants that one Hello lists: more are not attached again after their lease was lost. */
+export const HELLO_GRANTS_MAX = 2_048;
 /** Characters of a failure message that are kept. */
 export const FAULT_MESSAGE_CHARS_MAX = 500;
 /** Works one worker may offer. */
@@ -87,6 +91,8 @@ export const AHEAD_MS = 200;
 export const REPORT_AFTER_MS = 20;
 /** A retry delay up to this is waited on the worker, without a slot; a longer one goes back to the master. */
 export const LOCAL_DELAY_MAX_MS = 10_000;
+/** Longest retry delay; a longer one is cut to it. */
+export const RETRY_DELAY_MS_MAX = 30 * 24 * 3_600_000;
 /** Units waiting on one worker for a short retry delay; more go back to the master. */
 export const LOCAL_DELAYED_MAX = 4_096;
 /** A worker's report not answered by Settled within this is sent again. */

@@ -3,12 +3,12 @@
  * is to be reported of them. Every unit leaves only by `forget`: the master has it.
  */
 import { countOf, eachOf, IntervalSet } from '../../shared/core/intervalSet.ts';
-import { LOCAL_DELAY_MAX_MS, LOCAL_DELAYED_MAX } from '../../shared/core/limits.ts';
+import { HELLO_GRANTS_MAX, LOCAL_DELAY_MAX_MS, LOCAL_DELAYED_MAX } from '../../shared/core/limits.ts';
 import type { UnitBytes } from '../../shared/protocol/codec.ts';
-import type { Ranges, StepCounters, Work } from '../../shared/protocol/messages.ts';
+import type { HeldGrant, Ranges, StepCounters, Work } from '../../shared/protocol/messages.ts';
 import { Held, type Run } from './held.ts';
 import { Outbox } from './outbox.ts';
-import type { Outcome } from './outcomes.ts';
+import { NUMBERS_MAX, type Outcome } from './outcomes.ts';
 import { Waiting } from './waiting.ts';
 
 type Retry = Extract<Outcome, { kind: 'retry' }>;
@@ -146,6 +146,18 @@ export class Holdings {
       });
     }
     return stopped;
+  }
+
+  /** What a Hello says is held, as much as it has room for. */
+  claims(): HeldGrant[] {
+    const claims: HeldGrant[] = [];
+    let numbers = 0;
+    for (const { epic, term, n, units } of this.#grants.values()) {
+      numbers += 2 * units.intervalCount;
+      if (numbers > NUMBERS_MAX || claims.length >= HELLO_GRANTS_MAX) break;
+      claims.push({ epic, term, n, units: units.ranges() });
+    }
+    return claims;
   }
 
   /** Drops units that the master has settled or taken back. */

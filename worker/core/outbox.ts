@@ -2,10 +2,10 @@
  * What this worker has to report: collects grants with fresh outcomes, cuts them into messages, and keeps
  * them for another sending until the master says Settled.
  */
-import { REPORT_AFTER_MS } from '../../shared/core/limits.ts';
+import { REPORT_AFTER_MS, REPORTS_MAX } from '../../shared/core/limits.ts';
 import type { GrantReport } from '../../shared/protocol/messages.ts';
 import type { Held } from './held.ts';
-import { LISTED_MAX } from './outcomes.ts';
+import { LISTED_MAX, NUMBERS_MAX } from './outcomes.ts';
 
 export class Outbox {
   readonly #fresh = new Set<Held>();
@@ -39,7 +39,7 @@ export class Outbox {
   /** Has what was sent of a grant sent again. */
   again(held: Held, nowMs: number): void {
     if (held.sent.count === 0) return;
-    held.fresh.addAll(held.sent.take(Number.MAX_SAFE_INTEGER));
+    held.fresh.addAll(held.sent.take(Number.MAX_SAFE_INTEGER, Number.MAX_SAFE_INTEGER));
     this.add(held, held.fresh.count, nowMs);
   }
 
@@ -52,15 +52,17 @@ export class Outbox {
   take(nowMs: number): { reports: GrantReport[]; more: boolean } {
     const reports: GrantReport[] = [];
     let room = LISTED_MAX;
+    let numbers = NUMBERS_MAX;
     for (const held of this.#fresh) {
-      const part = held.fresh.take(room);
+      const part = held.fresh.take(room, numbers);
       room -= part.listed;
+      numbers -= part.numbers;
       reports.push(part.report(held));
       held.sent.addAll(part);
       held.sentMonoMs = nowMs;
       if (held.fresh.count > 0) break;
       this.#fresh.delete(held);
-      if (room <= 0) break;
+      if (room <= 0 || numbers <= 0 || reports.length >= REPORTS_MAX) break;
     }
     const more = this.#fresh.size > 0;
     if (!more) {

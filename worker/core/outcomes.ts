@@ -15,8 +15,9 @@ export type Outcome =
   /** To be run again as `attempt` of step number `step`; its begun effect, if any, certainly did not happen. */
   | { kind: 'retry'; step: number; attempt: number; delayMs: number; code: string };
 
-/** Faults and delays listed in one message; more go into the next. */
-export const LISTED_MAX = 256;
+/** Faults and delays listed in one message, and numbers in its ranges; more go into the next. */
+export const LISTED_MAX = 128;
+export const NUMBERS_MAX = RANGES_MAX;
 
 export class Outcomes {
   readonly ok = new IntervalSet();
@@ -33,7 +34,7 @@ export class Outcomes {
   }
 
   fail(kind: 'failed' | 'unknown', fault: UnitFault): void {
-    this[kind].push({ ...fault, message: fault.message.slice(0, FAULT_MESSAGE_CHARS_MAX) });
+    this[kind].push({ ...fault, message: plain(fault.message) });
   }
 
   addAll(other: Outcomes): void {
@@ -58,15 +59,17 @@ export class Outcomes {
     this.later = this.later.filter(kept);
   }
 
-  /** Takes out what fits into one report with at most `room` listed units. */
-  take(room: number): Outcomes {
+  /** Takes out what fits into one report with at most `room` listed units and `numbers` numbers in ranges. */
+  take(room: number, numbers: number): Outcomes {
+    let left = numbers;
     const part = new Outcomes();
     part.failed = this.failed.splice(0, room);
     part.unknown = this.unknown.splice(0, room - part.failed.length);
     part.later = this.later.splice(0, room - part.failed.length - part.unknown.length);
     for (const name of ['ok', 'skipped', 'back', 'cleared'] as const) {
       const ranges = this[name].ranges();
-      const fits = ranges.length <= RANGES_MAX ? ranges : ranges.slice(0, RANGES_MAX);
+      const fits = ranges.length <= left ? ranges : ranges.slice(0, left & ~1);
+      left -= fits.length;
       part[name].addAll(fits);
       if (fits.length === ranges.length) this[name].clear();
       else this[name].removeAll(fits);
@@ -76,6 +79,12 @@ export class Outcomes {
 
   get listed(): number {
     return this.failed.length + this.unknown.length + this.later.length;
+  }
+
+  /** Numbers in its ranges. */
+  get numbers(): number {
+    const { ok, skipped, back, cleared } = this;
+    return 2 * (ok.intervalCount + skipped.intervalCount + back.intervalCount + cleared.intervalCount);
   }
 
   report(token: { epic: string; term: number; n: number }): GrantReport {
@@ -89,4 +98,9 @@ export class Outcomes {
     if (this.later.length > 0) report.later = this.later;
     return report;
   }
+}
+
+/** A message that fits on a line and in a report: control characters would grow sixfold in JSON. */
+function plain(message: string): string {
+  return message.slice(0, FAULT_MESSAGE_CHARS_MAX).replace(/[\p{Cc}\p{Cs}]+/gu, ' ');
 }

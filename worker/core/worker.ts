@@ -193,8 +193,10 @@ export class Worker {
         }
         return;
       case 'recall':
+        if (message.term !== this.#master?.term) return; // G5
         return this.#holdings.recall(message.count, this.#nowMs);
       case 'abort':
+        if (message.term !== this.#master?.term) return; // G5
         this.#out.aborts.push(...this.#holdings.abort(message.epic, message.units, this.#nowMs));
         return;
       case 'brief':
@@ -345,15 +347,11 @@ export class Worker {
 
   #hello(): void {
     this.#helloMs = this.#nowMs;
-    const held = [...this.#holdings.all()].map((item) => ({
-      epic: item.epic,
-      term: item.term,
-      n: item.n,
-      units: item.units.ranges(),
-    }));
+    const held = this.#holdings.claims();
     const hello = { t: 'hello', v: PROTOCOL_VERSION, ...this.#identity, ...this.#stand(), held } as const;
     this.#out.messages.push({ to: { to: 'masters' }, message: hello });
     this.#beatMs = this.#nowMs;
+    this.#beatNow = true; // It lists every grant held, which a Hello may have no room for.
     if (!this.#master) return;
     for (const item of this.#holdings.all()) this.#holdings.outbox.again(item, this.#nowMs); // W3
     this.#askAll(true);

@@ -8,6 +8,7 @@
  * X4: a step that returns at once costs no timer, closure or promise.
  */
 import type { ErrorCode } from '../../shared/core/errors.ts';
+import { RETRY_DELAY_MS_MAX } from '../../shared/core/limits.ts';
 import { backoffMs } from '../../shared/core/retry.ts';
 import type { Rng } from '../../shared/core/rng.ts';
 import {
@@ -20,6 +21,7 @@ import {
   type WorkDefinition,
 } from '../../shared/core/work.ts';
 import type { Log } from '../../shared/io/log.ts';
+import { codeFrom } from '../../shared/protocol/check.ts';
 import type { Run } from '../core/held.ts';
 import type { Outcome } from '../core/outcomes.ts';
 import { Job } from './job.ts';
@@ -29,6 +31,8 @@ import type { Preparations, Prepared } from './preparations.ts';
 const SWEEP_MS = 250;
 /** What a step gets after its signal fired before its unit is ended without it. */
 const GRACE_MS = 5_000;
+/** Lost workers that a unit survives beyond its step's attempts: one that kills each of its workers must end. */
+const LOST_RUNS_MAX = 20;
 
 export type ExecutorParts = {
   works: ReadonlyMap<string, WorkDefinition>;
@@ -118,7 +122,7 @@ export class Executor {
         job.run.state = { input: value, index: i };
         return this.#parts.ask(job.run);
       }
-      if (job.attemptOf(i) > step.retry.attempts) {
+      if (job.attemptOf(i) > step.retry.attempts + LOST_RUNS_MAX) {
         return this.#fail(
           job,
           'retries_exhausted',
@@ -176,7 +180,7 @@ export class Executor {
       job.count(step.name).failed += 1;
       return this.#end(job, {
         kind: 'unknown',
-        code,
+        code: codeFrom(code),
         message,
         step: step.name,
         attempt: job.attemptOf(index),
@@ -209,13 +213,13 @@ export class Executor {
     }
     job.count(step.name).retried += 1;
     job.run.state = { input, index }; // X1
-    const delayMs = afterMs ?? backoffMs(step.retry.backoff, attempt, this.#parts.random());
-    this.#end(job, { kind: 'retry', step: index, attempt: attempt + 1, delayMs, code });
+    const delayMs = delayFrom(afterMs ?? backoffMs(step.retry.backoff, attempt, this.#parts.random()));
+    this.#end(job, { kind: 'retry', step: index, attempt: attempt + 1, delayMs, code: codeFrom(code) });
   }
 
   #fail(job: Job, code: ErrorCode | string, message: string, step: string): void {
     if (step !== '') job.count(step).failed += 1;
-    this.#end(job, { kind: 'failed', code, message, step, attempt: job.run.attempt });
+    this.#end(job, { kind: 'failed', code: codeFrom(code), message, step, attempt: job.run.attempt });
   }
 
   #end(job: Job, outcome: Outcome): void {
@@ -256,6 +260,11 @@ function isPromise(value: unknown): value is PromiseLike<unknown> {
   return (
     typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function'
   );
+}
+
+/** A delay that a message can carry, whatever a step asked for. */
+function delayFrom(ms: number): number {
+  return Number.isNaN(ms) ? 0 : Math.min(Math.max(0, ms), RETRY_DELAY_MS_MAX);
 }
 
 function messageOf(error: unknown): string {
