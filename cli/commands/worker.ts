@@ -41,7 +41,8 @@ async function run(flags: Record<string, unknown>): Promise<number> {
     slots: settings.slots,
   });
   const why = await Promise.race([stop, worker.closed.then(() => undefined)]);
-  if (why === undefined) return 1;
+  // Whoever started this worker died and takes its trial with it: there is nobody to drain for.
+  if (why === undefined || why === 'parent gone') return 1;
   await worker.drain(why);
   return 0;
 }

@@ -54,7 +54,12 @@ const FAULTS: [string, string[], number, RegExp][] = [
   ['later flag --key', submit('--source', csv, '--key', 'email'), 2, /--key is not supported yet/],
   ['later flag --lease', ['worker', '--lease=5s'], 2, /--lease is not supported yet/],
   ['later flag --dry-run', submit('--source', csv, '--dry-run'), 2, /--dry-run is not supported yet/],
-  ['later flag --idempotency-key', submit('--idempotency-key', 'k'), 2, /--idempotency-key is not supported/],
+  [
+    'later flag --idempotency-key',
+    submit('--source', csv, '--idempotency-key', 'k'),
+    2,
+    /--idempotency-key is not supported/,
+  ],
   ['later command init', ['init', 'x'], 2, /gimme init is not supported yet/],
   ['later command epic failures', ['epic', 'failures', 'x'], 2, /gimme epic failures is not supported yet/],
   ['later command worker ls', ['worker', 'ls'], 2, /gimme worker ls is not supported yet/],

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
@@ -177,8 +177,8 @@ test('watch yields the state now, what changes and the end, and then is over', a
 
 test('watch goes on when its connection breaks', async (t) => {
   const { url, api, app } = await serveFake(t);
-  const sockets = new Set<import('node:net').Socket>();
-  app.server.on('upgrade', (_request, socket) => sockets.add(socket as import('node:net').Socket));
+  const sockets = new Set<Socket>();
+  app.server.on('upgrade', (_request, socket) => sockets.add(socket as Socket));
   api.add();
   const epic = await new Client({ master: url }).epic('epic-1');
   let states = 0;

@@ -13,11 +13,11 @@ export class FakeMaster implements MasterApi {
   offered: WorkerView[] = [];
   reason = '';
   /** Thrown by the next submit. */
-  fault: unknown;
+  fault: Error | undefined;
   readonly #listeners = new Set<(epics: ReadonlySet<string>) => void>();
 
   submit(request: SubmitRequest): Promise<EpicStatus> {
-    if (this.fault !== undefined) return Promise.reject(this.fault as Error);
+    if (this.fault !== undefined) return Promise.reject(this.fault);
     this.submitted.push(request);
     return Promise.resolve(this.add({ work: request.work, ...(request.name ? { name: request.name } : {}) }));
   }
