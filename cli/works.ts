@@ -39,7 +39,11 @@ async function exportedWorks(module: string): Promise<WorkDefinition[]> {
     const why = cause instanceof Error ? cause.message : String(cause);
     throw bad(module, `does not load: ${why}`, cause);
   }
-  const works = [...new Set(Object.values(exported).filter(isWork))];
+  // What CommonJS exports is found below `default` where its names cannot be told before it runs.
+  const below = exported['default'];
+  const inner: unknown[] = below instanceof Object && !isWork(below) ? Object.values(below) : [];
+  const values = [...Object.values(exported), ...inner];
+  const works = [...new Set(values.filter(isWork))];
   if (works.length === 0) throw bad(module, 'exports no work; export what defineWork(...).step(...) returns');
   const empty = works.find((work) => work.steps.length === 0);
   if (empty) throw bad(module, `exports ${empty.name} without steps; add one with .step(...)`);
@@ -50,8 +54,9 @@ let readsTypeScript = process.execArgv.some((argument) => argument.includes('tsx
 
 async function readTypeScript(): Promise<void> {
   if (readsTypeScript) return;
-  const { register } = await import('tsx/esm/api');
-  register();
+  // Both, as `--import tsx` does: a folder without `"type": "module"` is loaded as CommonJS.
+  (await import('tsx/cjs/api')).register();
+  (await import('tsx/esm/api')).register();
   readsTypeScript = true;
 }
 

@@ -1,14 +1,12 @@
 /**
  * The HTTP face of a master: routes, bodies and answers. Owns the server and its sockets; decides
- * nothing about epics (`MasterApi` does) and keeps no bytes (`Spool` and `Briefs` do).
+ * nothing about epics (`MasterApi` does) and keeps no bytes (`Spool` and `Briefs` do, by `submit.ts`).
  *
- * H1: an upload goes straight to the spool, chunk by chunk; what broke off or was refused leaves nothing.
- * H2: every error leaves as a problem document with a code of the table, in one line, without a stack.
- * H3: nothing unknown in a request is ignored (`requests.ts`).
- * H4: closing ends within HTTP_CLOSE_GRACE_MS, whatever sockets are open.
+ * H1: every error leaves as a problem document with a code of the table, in one line, without a stack.
+ * H2: nothing unknown in a request is ignored (`requests.ts`).
+ * H3: closing ends within HTTP_CLOSE_GRACE_MS, whatever sockets are open.
  */
 import { isUtf8 } from 'node:buffer';
-import { randomBytes } from 'node:crypto';
 import type { Server } from 'node:http';
 import type { Socket } from 'node:net';
 import { Readable } from 'node:stream';
@@ -21,7 +19,6 @@ import {
   fastify,
 } from 'fastify';
 import { GimmeError } from '../../shared/core/errors.ts';
-import { idFrom } from '../../shared/core/ids.ts';
 import {
   BRIEF_BYTES_MAX,
   HTTP_CLOSE_GRACE_MS,
@@ -29,11 +26,10 @@ import {
   STEER_BODY_BYTES_MAX,
 } from '../../shared/core/limits.ts';
 import type { Log } from '../../shared/io/log.ts';
-import type { EpicPage, EpicStatus, SubmitBody } from '../../shared/protocol/api.ts';
-import type { SourceSpec } from '../core/source.ts';
+import type { EpicPage, EpicStatus } from '../../shared/protocol/api.ts';
 import type { MasterApi } from './api.ts';
-import type { Briefs } from './briefs.ts';
 import { serveEvents } from './events.ts';
+import type { MasterMetrics } from './metrics.ts';
 import { gimmeErrorOf, PROBLEM_TYPE, problemOf } from './problem.ts';
 import {
   cancelBody,
@@ -43,17 +39,14 @@ import {
   jsonRefusal,
   listQuery,
   noQuery,
-  submitBody,
-  submitQuery,
 } from './requests.ts';
-import type { Spool } from './spool.ts';
+import { type SubmitParts, submitJson, submitUpload } from './submit.ts';
 
-export type HttpParts = {
-  api: MasterApi;
-  spool: Pick<Spool, 'write' | 'remove'>;
-  briefs: Pick<Briefs, 'put' | 'get'>;
+export type HttpParts = SubmitParts & {
   log: Log;
   version: string;
+  /** Serves `/metrics` where given, and is told of every answer. */
+  metrics?: Pick<MasterMetrics, 'text' | 'contentType' | 'answered'>;
   /** The server to answer on, shared with the worker link; its own one by default. */
   server?: Server;
 };
@@ -75,6 +68,10 @@ export function buildHttp(parts: HttpParts): FastifyInstance {
     return answerError(parts, new GimmeError('not_found', `there is no call ${shown}`), request, reply);
   });
   app.addHook('onRequest', async (request) => checkHeaders(request.headers));
+  app.addHook('onResponse', async (request, reply) => {
+    const route = request.routeOptions.url ?? 'none';
+    parts.metrics?.answered(route, reply.statusCode, reply.elapsedTime / 1_000);
+  });
   addParsers(app);
   addEpicRoutes(app, parts);
   addBriefRoute(app, parts);
@@ -115,12 +112,13 @@ function jsonParser(app: FastifyInstance): (request: FastifyRequest, body: Buffe
   };
 }
 
-function addEpicRoutes(app: FastifyInstance, { api, spool, briefs }: HttpParts): void {
+function addEpicRoutes(app: FastifyInstance, parts: HttpParts): void {
+  const { api } = parts;
   app.post('/v1/epics', async (request, reply) => {
     const epic =
       request.body instanceof Readable
-        ? await submitUpload({ api, spool, briefs }, request, request.body)
-        : await submitJson({ api, spool }, request);
+        ? await submitUpload(parts, request, request.body)
+        : await submitJson(parts, request);
     reply.code(202).header('location', epic.links.self);
     return { ...epic, status: epic.state };
   });
@@ -176,7 +174,8 @@ function addBriefRoute(app: FastifyInstance, { briefs }: HttpParts): void {
   });
 }
 
-function addNodeRoutes(app: FastifyInstance, { api, version }: HttpParts): void {
+function addNodeRoutes(app: FastifyInstance, parts: HttpParts): void {
+  const { api, version } = parts;
   app.get('/v1/workers', async (request) => {
     noQuery(request.query);
     return { workers: api.workers() };
@@ -185,6 +184,12 @@ function addNodeRoutes(app: FastifyInstance, { api, version }: HttpParts): void 
     noQuery(request.query);
     return { masters: api.masters() };
   });
+  const { metrics } = parts;
+  if (metrics) {
+    app.get('/metrics', async (_request, reply) =>
+      reply.type(metrics.contentType).send(await metrics.text()),
+    );
+  }
   app.get('/healthz', async () => ({ status: 'ok', version }));
   app.get('/readyz', async (_request, reply) => {
     const readiness = api.readiness();
@@ -192,87 +197,6 @@ function addNodeRoutes(app: FastifyInstance, { api, version }: HttpParts): void 
     reply.code(503);
     return { status: 'not ready', reason: readiness.reason };
   });
-}
-
-async function submitUpload(
-  { api, spool, briefs }: Pick<HttpParts, 'api' | 'spool' | 'briefs'>,
-  request: FastifyRequest,
-  body: Readable,
-): Promise<EpicStatus> {
-  const { brief: hash, ...submit } = submitQuery(request.query);
-  const format = formatOf(request.headers['content-type'] ?? '');
-  const brief = hash === undefined ? null : await briefOf(briefs, hash);
-  return spooled(spool, format, counted(body), (source) => api.submit({ ...submit, source, brief }));
-}
-
-async function submitJson(
-  { api, spool }: Pick<HttpParts, 'api' | 'spool'>,
-  request: FastifyRequest,
-): Promise<EpicStatus> {
-  noQuery(request.query);
-  const { source, brief = null, ...submit } = submitBody(request.body);
-  if (source.type === 'range') return api.submit({ ...submit, source, brief });
-  return spooled(spool, 'ndjson', lines(source), (spec) => api.submit({ ...submit, source: spec, brief }));
-}
-
-/** H1: whatever fails, before or after the last byte, the spool is removed again. */
-async function spooled(
-  spool: HttpParts['spool'],
-  format: 'csv' | 'ndjson',
-  body: AsyncIterable<Uint8Array>,
-  submit: (source: SourceSpec) => Promise<EpicStatus>,
-): Promise<EpicStatus> {
-  const id = idFrom(randomBytes(15));
-  try {
-    return await submit(await spool.write(format, body, id));
-  } catch (error) {
-    await spool.remove(id);
-    throw error;
-  }
-}
-
-/** The body of an upload; one that breaks off ends in an error that names how far it came. */
-async function* counted(body: Readable): AsyncGenerator<Uint8Array> {
-  let bytes = 0;
-  try {
-    for await (const chunk of body) {
-      bytes += (chunk as Uint8Array).length;
-      yield chunk as Uint8Array;
-    }
-  } catch (cause) {
-    const message = `the upload broke off after ${bytes} bytes; nothing was submitted, send it again`;
-    throw new GimmeError('bad_source', message, { cause });
-  }
-}
-
-async function* lines(source: Extract<SubmitBody['source'], { type: 'units' }>): AsyncGenerator<Uint8Array> {
-  for (const unit of source.units) yield Buffer.from(`${JSON.stringify(unit)}\n`);
-}
-
-function formatOf(contentType: string): 'csv' | 'ndjson' {
-  const charset = /;\s*charset="?([^";\s]+)/i.exec(contentType)?.[1]?.toLowerCase() ?? 'utf-8';
-  if (!['utf-8', 'utf8', 'us-ascii'].includes(charset)) {
-    throw new GimmeError(
-      'bad_request',
-      'Content-Type has a charset other than utf-8; send the file as UTF-8',
-    );
-  }
-  return /^\s*text\/csv/i.test(contentType) ? 'csv' : 'ndjson';
-}
-
-async function briefOf(briefs: HttpParts['briefs'], hash: string): Promise<unknown> {
-  let bytes: Buffer;
-  try {
-    bytes = await briefs.get(hash);
-  } catch (cause) {
-    const unknown =
-      (cause as { code?: unknown }).code === 'not_found' || (cause as { code?: unknown }).code === 'ENOENT';
-    if (!unknown) throw cause;
-    throw new GimmeError('bad_request', `field brief: no brief ${hash} here; POST it to /v1/briefs first`, {
-      cause,
-    });
-  }
-  return JSON.parse(bytes.toString());
 }
 
 function epicOf(api: MasterApi, idOrName: string): EpicStatus {
@@ -305,7 +229,7 @@ function answerBrokenRequest(error: Error & { code?: string }, socket: Socket): 
   socket.end([...head, `content-length: ${Buffer.byteLength(body)}`, '', body].join('\r\n'));
 }
 
-/** H4: subscribers are told at once, answers under way get the grace, then sockets are cut. */
+/** H3: subscribers are told at once, answers under way get the grace, then sockets are cut. */
 function closeInTime(app: FastifyInstance, { api, log }: HttpParts): void {
   const events = serveEvents({ server: app.server, api, log });
   const sockets = new Set<Socket>();
