@@ -1,0 +1,125 @@
+/**
+ * A child is one process of a benchmark: its lines, its end, and what /proc says it used.
+ *
+ * C1: it holds an IPC channel, so that one of ours ends by itself when the benchmark is gone.
+ * C2: ending before it was told to is a failure, which `failed` carries with its last words.
+ */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { createInterface } from 'node:readline';
+
+export type ChildOptions = { name: string; command: string; args: readonly string[]; cwd?: string };
+
+const STDERR_LINES_KEPT = 50;
+const PATIENCE_MS = 15_000;
+/** Linux counts CPU time for its readers in hundredths of a second, whatever the kernel was built with. */
+const MS_PER_TICK = 10;
+
+export class Child {
+  readonly name: string;
+  readonly pid: number;
+  readonly ended: Promise<number>;
+  /** Rejects when it ends before `stop` or `kill`; never resolves. */
+  readonly failed: Promise<never>;
+  readonly #process: ChildProcess;
+  readonly #lines: AsyncIterator<string, undefined>;
+  readonly #stderr: string[] = [];
+  #isTold = false;
+  #isGone = false;
+
+  constructor({ name, command, args, cwd }: ChildOptions) {
+    this.name = name;
+    this.#process = spawn(command, args, {
+      stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+      ...(cwd === undefined ? {} : { cwd }),
+      env: ownEnvironment(),
+      // Ctrl-C reaches the benchmark only, which ends its children.
+      detached: true,
+    });
+    const { stdout, stderr, pid } = this.#process;
+    if (!stdout || !stderr) throw new Error(`${name} has no pipes`);
+    this.pid = pid ?? -1;
+    this.#lines = createInterface({ input: stdout })[Symbol.asyncIterator]();
+    createInterface({ input: stderr }).on('line', (line) => {
+      this.#stderr.push(line);
+      if (this.#stderr.length > STDERR_LINES_KEPT) this.#stderr.shift();
+    });
+    this.ended = new Promise((resolve) => {
+      this.#process.once('close', (code) => resolve(code ?? 1));
+      this.#process.once('error', (error) => {
+        this.#stderr.push(error.message);
+        resolve(1);
+      });
+    });
+    this.failed = this.ended.then((code) => {
+      this.#isGone = true;
+      if (this.#isTold) return new Promise<never>(() => {});
+      throw new Error(`${name} ended with exit code ${code}: ${this.#stderr.at(-1) ?? 'it said nothing'}`);
+    });
+    this.failed.catch(() => {});
+  }
+
+  /** The next line on its stdout. */
+  async line(): Promise<string> {
+    const next = await Promise.race([this.#lines.next(), this.failed]);
+    if (next.done) throw new Error(`${this.name} closed its stdout`);
+    return next.value;
+  }
+
+  send(message: object): void {
+    this.#process.send(message);
+  }
+
+  onMessage(listener: (message: unknown) => void): void {
+    this.#process.on('message', listener);
+  }
+
+  /** CPU time used so far, user and system, all threads; to 10 ms. */
+  cpuMs(): number {
+    const stat = readFileSync(`/proc/${this.pid}/stat`, 'utf8');
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+    return (Number(fields[11]) + Number(fields[12])) * MS_PER_TICK;
+  }
+
+  /** The most memory it ever had resident. */
+  peakBytes(): number {
+    const status = readFileSync(`/proc/${this.pid}/status`, 'utf8');
+    const kilobytes = /^VmHWM:\s+(\d+) kB$/m.exec(status)?.[1];
+    if (kilobytes === undefined) throw new Error(`/proc says nothing of the memory of ${this.name}`);
+    return Number(kilobytes) * 1024;
+  }
+
+  /** What it wrote on stderr: a healthy run writes nothing. */
+  complaints(): readonly string[] {
+    return this.#stderr;
+  }
+
+  /** Tells it to stop and waits; throws if it had to be killed. */
+  async stop(): Promise<void> {
+    this.#isTold = true;
+    if (this.#isGone) return;
+    let killed = false;
+    this.#process.kill('SIGTERM');
+    const killing = setTimeout(() => {
+      killed = true;
+      this.kill();
+    }, PATIENCE_MS);
+    await this.ended;
+    clearTimeout(killing);
+    if (killed) throw new Error(`${this.name} did not stop within ${PATIENCE_MS} ms of SIGTERM`);
+  }
+
+  /** Ends it at once. */
+  kill(): void {
+    this.#isTold = true;
+    if (!this.#isGone) this.#process.kill('SIGKILL');
+  }
+}
+
+/** A developer's own settings must not decide what is measured. */
+function ownEnvironment(): NodeJS.ProcessEnv {
+  const kept = Object.entries(process.env).filter(
+    ([name]) => !name.startsWith('GIMMEWORK_') && name !== 'NODE_OPTIONS' && name !== 'NODE_V8_COVERAGE',
+  );
+  return Object.fromEntries(kept);
+}

@@ -1,0 +1,84 @@
+/**
+ * `memory`: what a master holds must not grow with its epic (promise G6). The same units, few and many, each
+ * on fresh processes; the peak that the kernel saw, and how full every queue was at most.
+ */
+import { range, stdin } from '../client/index.ts';
+import type { Benchmark, Verdict } from './benchmark.ts';
+import { Cluster, type Depth, type EpicRun } from './cluster.ts';
+import type { BenchOptions } from './options.ts';
+import type { Place } from './place.ts';
+import { fixed, megabytes, table, whole } from './table.ts';
+import { ndjsonUnits } from './units.ts';
+
+const UNITS = 5_000_000;
+/** The promise: the peak of many units is at most so many times the peak of few. */
+const RATIO_MAX = 1.3;
+
+type MemoryRun = EpicRun & {
+  masterBytes: number;
+  workerBytes: number[];
+  queues: Record<string, Depth>;
+  complaints: string[];
+};
+
+export const memory: Benchmark = async (place, options, say) => {
+  const runs: MemoryRun[] = [];
+  for (const units of [options.base, options.units ?? UNITS]) {
+    const run = await runOnce(place, options, units);
+    runs.push(run);
+    say(`${whole(units)} units in ${fixed(run.totalMs / 1_000, 1)} s: master ${megabytes(run.masterBytes)}`);
+  }
+  const [few, many] = runs as [MemoryRun, MemoryRun];
+  return verdict(few, many);
+};
+
+async function runOnce(place: Place, options: BenchOptions, units: number): Promise<MemoryRun> {
+  const { workers, slots } = options;
+  const cluster = await Cluster.start(place, { workers, slots, works: place.built('bench/works/noop.js') });
+  const source = options.source === 'range' ? range(0, units) : stdin('ndjson', ndjsonUnits(units));
+  const run = await cluster.run({ work: 'noop', source }, units);
+  const queues = await cluster.queues();
+  const masterBytes = cluster.master.peakBytes();
+  const workerBytes = cluster.workers.map((worker) => worker.peakBytes());
+  await cluster.stop();
+  return { ...run, masterBytes, workerBytes, queues, complaints: cluster.complaints() };
+}
+
+function verdict(few: MemoryRun, many: MemoryRun): Verdict {
+  const ratio = many.masterBytes / few.masterBytes;
+  const broken = [few, many].flatMap((run) => [
+    ...run.complaints.map((line) => `a process complained: ${line}`),
+    ...overfull(run),
+  ]);
+  if (ratio > RATIO_MAX) {
+    broken.push(`the master's peak grew ${fixed(ratio)}x from few units to many, over ${RATIO_MAX}x`);
+  }
+  const peaks = [few, many].map((run) => [
+    whole(run.units),
+    megabytes(run.masterBytes),
+    ...run.workerBytes.map(megabytes),
+    `${fixed(run.totalMs / 1_000, 1)} s`,
+  ]);
+  const workers = few.workerBytes.map((_, i) => `worker ${i + 1}`);
+  const queues = Object.entries(many.queues).map(([name, { max, limit }]) => [
+    name,
+    whole(few.queues[name]?.max ?? 0),
+    whole(max),
+    whole(limit),
+  ]);
+  const lines = [
+    ...table(['units', 'master peak', ...workers, 'took'], peaks),
+    `ratio ${fixed(ratio)}x`,
+    '',
+    ...table(['deepest', 'few', 'many', 'limit'], queues),
+  ];
+  return { lines, results: { few, many, ratio }, broken };
+}
+
+/** Queues that were fuller than they may be, or are not empty at the end. */
+function overfull(run: MemoryRun): string[] {
+  return Object.entries(run.queues).flatMap(([name, { depth, max, limit }]) => [
+    ...(max > limit ? [`queue ${name} was ${whole(max)} deep, over its limit of ${whole(limit)}`] : []),
+    ...(depth > 0 ? [`queue ${name} holds ${whole(depth)} after the end`] : []),
+  ]);
+}

@@ -1,0 +1,107 @@
+/** The options of `npm run bench`: which there are, their bounds, and what a wrong one gets. */
+import { parseArgs } from 'node:util';
+import { GimmeError } from '../shared/core/errors.ts';
+
+export type BenchOptions = {
+  /** Units of the (larger) run. */
+  units: number | undefined;
+  /** Repetitions; the median counts. */
+  runs: number;
+  workers: number;
+  slots: number;
+  /** Exit 1 when a promise is not kept. */
+  assert: boolean;
+  profile: boolean;
+  /** Folder that gets the JSON of the run. */
+  out: string | undefined;
+  /** dispatch: jobs of one BullMQ run, its concurrency, and whether it is run at all. */
+  peers: boolean;
+  peerUnits: number;
+  concurrency: number;
+  /** memory: units of the smaller run, and where units come from. */
+  base: number;
+  source: 'upload' | 'range';
+};
+
+export const USAGE = `npm run bench -- <name> [options]
+  dispatch     units that do nothing: the cost of pulling, beside BullMQ
+  memory       a master's memory and queues under 5,000,000 units, beside 50,000
+  newsletter   mails sent by SMTP
+
+  --units N        units of the (larger) run
+  --runs N         repetitions of dispatch (3)
+  --workers N      worker processes (2)
+  --slots N        slots of each (16)
+  --assert         exit 1 when a promise is not kept: 10x BullMQ, memory within 1.3x
+  --profile        CPU profiles of the master and one worker: the 20 highest self times
+  --out DIR        folder for the JSON of the run (bench/results)
+  --no-peers       dispatch: without BullMQ
+  --peer-units N   dispatch: jobs of one BullMQ run (60,000)
+  --concurrency N  dispatch: concurrency of one BullMQ process (100)
+  --base N         memory: units of the smaller run (50,000)
+  --source KIND    memory: upload (default) or range`;
+
+const COUNT_MAX = 1_000_000_000;
+
+/** Reads the arguments; throws `usage`. Nothing unknown is ignored. */
+export function readOptions(args: readonly string[]): { name: string; options: BenchOptions } {
+  const { values, positionals } = parsed(args);
+  const name = positionals[0];
+  if (name === undefined || positionals.length > 1) {
+    throw new GimmeError('usage', `give one benchmark\n${USAGE}`);
+  }
+  const { source } = values;
+  if (source !== 'upload' && source !== 'range') {
+    throw new GimmeError('usage', `--source ${source} is neither upload nor range`);
+  }
+  return {
+    name,
+    options: {
+      units: values.units === undefined ? undefined : count('units', values.units),
+      runs: count('runs', values.runs),
+      workers: count('workers', values.workers),
+      slots: count('slots', values.slots),
+      assert: values.assert,
+      profile: values.profile,
+      out: values.out,
+      peers: !values['no-peers'],
+      peerUnits: count('peer-units', values['peer-units']),
+      concurrency: count('concurrency', values.concurrency),
+      base: count('base', values.base),
+      source,
+    },
+  };
+}
+
+function parsed(args: readonly string[]) {
+  try {
+    return parseArgs({
+      args: [...args],
+      allowPositionals: true,
+      options: {
+        units: { type: 'string' },
+        runs: { type: 'string', default: '3' },
+        workers: { type: 'string', default: '2' },
+        slots: { type: 'string', default: '16' },
+        assert: { type: 'boolean', default: false },
+        profile: { type: 'boolean', default: false },
+        out: { type: 'string' },
+        'no-peers': { type: 'boolean', default: false },
+        'peer-units': { type: 'string', default: '60000' },
+        concurrency: { type: 'string', default: '100' },
+        base: { type: 'string', default: '50000' },
+        source: { type: 'string', default: 'upload' },
+      },
+    });
+  } catch (cause) {
+    throw new GimmeError('usage', (cause as Error).message, { cause });
+  }
+}
+
+function count(name: string, text: string): number {
+  const n = Number(text);
+  if (!Number.isInteger(n) || n < 1 || n > COUNT_MAX) {
+    throw new GimmeError('usage', `--${name} ${text} is not a whole number from 1 to ${COUNT_MAX}`);
+  }
+  return n;
+}
