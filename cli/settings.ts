@@ -104,6 +104,12 @@ export const WORKER = {
     max: 86_400_000,
     sentence: 'longest first wait after a mail was deferred; it grows from there',
   },
+  metricsListen: {
+    kind: 'listen',
+    flag: '--metrics-listen <host:port>',
+    env: 'GIMMEWORK_METRICS_LISTEN',
+    sentence: 'where this worker serves /metrics; nowhere by default',
+  },
   ...LOG,
 } as const satisfies Settings;
 

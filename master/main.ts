@@ -13,8 +13,10 @@ import { VERSION } from '../shared/io/version.ts';
 import type { CoreSettings } from './core/state.ts';
 import { Briefs } from './io/briefs.ts';
 import { buildHttp } from './io/http.ts';
+import { MasterMetrics } from './io/metrics.ts';
 import { MasterRuntime } from './io/runtime.ts';
 import { Spool } from './io/spool.ts';
+import type { Store } from './io/store.ts';
 import { MemoryStore } from './io/stores/memory.ts';
 
 export type MasterConfig = {
@@ -23,6 +25,8 @@ export type MasterConfig = {
   dataDir: string;
   log: Log;
   settings?: Partial<CoreSettings>;
+  /** Defaults to one in memory. */
+  store?: Store;
 };
 
 export type RunningMaster = { id: string; url: string; store: string; link: string; stop(): Promise<void> };
@@ -36,7 +40,7 @@ export async function startMaster(config: MasterConfig): Promise<RunningMaster> 
   });
   const spool = await Spool.open(config.dataDir);
   const briefs = await Briefs.open(config.dataDir);
-  const store = new MemoryStore();
+  const store = config.store ?? new MemoryStore();
   const opened = await store.open();
   const server = createServer();
   const hub = new WsHub({ id, server, log });
@@ -55,7 +59,9 @@ export async function startMaster(config: MasterConfig): Promise<RunningMaster> 
     },
     opened,
   );
-  const http = buildHttp({ api: runtime, spool, briefs, log, version: VERSION, server });
+  const metrics = new MasterMetrics({ version: VERSION, ...runtime.inside() });
+  runtime.observe(metrics);
+  const http = buildHttp({ api: runtime, spool, briefs, log, version: VERSION, server, metrics });
   await listen(http, config);
   await runtime.open();
   const { port } = server.address() as AddressInfo;

@@ -9,6 +9,7 @@ import { systemClock } from '../shared/io/clock.ts';
 import type { Log } from '../shared/io/log.ts';
 import { VERSION } from '../shared/io/version.ts';
 import type { WorkManifest } from '../shared/protocol/messages.ts';
+import { WorkerMetrics } from './io/metrics.ts';
 import { WorkerRuntime } from './io/runtime.ts';
 
 export type WorkerConfig = {
@@ -22,11 +23,23 @@ export type WorkerConfig = {
   log: Log;
   /** Defaults to DRAIN_MS. */
   drainMs?: number;
+  /** Defaults to HEARTBEAT_MS; the master's lease must be several times as long. */
+  heartbeatMs?: number;
+  /** Where `/metrics` is served; nowhere by default. */
+  metricsListen?: { host: string; port: number };
 };
 
-export type RunningWorker = { id: string; drain(reason: string): Promise<void>; closed: Promise<void> };
+export type RunningWorker = {
+  id: string;
+  /** Port of `/metrics`, where it is served. */
+  metricsPort: number | undefined;
+  /** The master was reached. While it is absent the worker waits for ever. */
+  linked: Promise<void>;
+  drain(reason: string): Promise<void>;
+  closed: Promise<void>;
+};
 
-/** Starts a worker; resolves once its works are started and the master is reached (it waits for one for ever). */
+/** Starts a worker; resolves once its works are started; `linked` tells when the master is reached. */
 export async function startWorker(config: WorkerConfig): Promise<RunningWorker> {
   const { works, log } = config;
   for (const work of works) await work.options.start?.();
@@ -44,6 +57,15 @@ export async function startWorker(config: WorkerConfig): Promise<RunningWorker> 
   };
   const bus = new WsClient({ id, url: config.master });
   const byName = new Map(works.map((work) => [work.name, work]));
+  const { metricsListen, heartbeatMs } = config;
+  // Measuring costs on each step, so only where somebody looks.
+  const gauges = {
+    slots: config.slots,
+    running: () => runtime.running,
+    held: () => runtime.held,
+    heldMax: () => runtime.heldMax,
+  };
+  const metrics = metricsListen && new WorkerMetrics(VERSION, gauges);
   const runtime = new WorkerRuntime({
     identity,
     works: byName,
@@ -51,20 +73,22 @@ export async function startWorker(config: WorkerConfig): Promise<RunningWorker> 
     clock: systemClock,
     random: Math.random,
     log,
+    ...(heartbeatMs !== undefined && { heartbeatMs }),
+    ...(metrics && { onStep: metrics.step.bind(metrics) }),
   });
-  let ending: Promise<void> | undefined;
-  const drain = async (reason: string): Promise<void> => {
+  const metricsPort = metricsListen && (await metrics?.listen(metricsListen.host, metricsListen.port));
+  const stop = async (reason: string): Promise<void> => {
     await runtime.drain(reason, config.drainMs ?? DRAIN_MS);
+    metrics?.close();
     for (const work of works) await work.options.stop?.();
   };
-  const opened = runtime.open();
-  const worker = {
-    id,
-    drain: (reason: string) => (ending ??= drain(reason)),
-    closed: runtime.closed,
+  let stopping: Promise<void> | undefined;
+  const drain = (reason: string): Promise<void> => {
+    stopping ??= stop(reason);
+    return stopping;
   };
-  await Promise.race([opened, runtime.closed]);
-  return worker;
+  const linked = runtime.open();
+  return { id, metricsPort, linked, drain, closed: runtime.closed };
 }
 
 /** What a master knows of a work; its hash changes with its name, steps and their effects. */

@@ -24,22 +24,22 @@ async function run(flags: Record<string, unknown>): Promise<number> {
   const works = await loadWorks(settings.works, mail);
   const { startWorker } = await import('../../worker/main.ts');
   const stop = stopped();
-  const starting = startWorker({
+  const worker = await startWorker({
     master: settings.master.replace(/^http/, 'ws'),
     works,
     slots: settings.slots,
     ...(settings.name === undefined ? {} : { name: settings.name }),
     labels: settings.label ?? {},
     log,
+    ...(settings.metricsListen && { metricsListen: settings.metricsListen }),
   });
-  // A master that is absent is waited for; whoever stops the worker meanwhile need not wait for it too.
-  const worker = await Promise.race([starting, stop]);
-  if (typeof worker === 'string') return 0;
-  log.info('worker ready', {
-    id: worker.id,
-    works: works.map((work) => work.name).join(','),
-    slots: settings.slots,
-  });
+  const offered = works.map((work) => work.name).join(',');
+  const { id, metricsPort: metrics, linked } = worker;
+  linked.then(
+    () =>
+      log.info('worker ready', { id, works: offered, slots: settings.slots, ...(metrics && { metrics }) }),
+    () => {}, // `closed` tells it.
+  );
   const why = await Promise.race([stop, worker.closed.then(() => undefined)]);
   // Whoever started this worker died and takes its trial with it: there is nobody to drain for.
   if (why === undefined || why === 'parent gone') return 1;

@@ -81,6 +81,7 @@ function grant(s: MasterState, session: Session, live: LiveEpic, cut: Cut): void
   };
   const again = resumesOf(live, held);
   if (again.length > 0) message.again = again;
+  s.waited(epic.work, s.listenedMs - cut.readMs);
   s.send(session.id, message, cut.after, cut.payload);
 }
 

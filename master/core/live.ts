@@ -33,6 +33,7 @@ type Extent = {
   readonly next: number;
   /** Record number that must be durable before a unit of it may be granted. */
   readonly after: number;
+  readonly readMs: number;
   bytes: { framed: Uint8Array; starts: Uint32Array } | undefined;
 };
 
@@ -40,7 +41,14 @@ type Extent = {
 export type Read = { offset: number; first: number; units: number; bytes: number };
 
 /** Units cut for one grant, with their bytes as they go on the wire. */
-export type Cut = { units: number[]; count: number; payload: Uint8Array[]; after: number };
+export type Cut = {
+  units: number[];
+  count: number;
+  payload: Uint8Array[];
+  after: number;
+  /** Listening time at which the first of them was read. */
+  readMs: number;
+};
 
 export class LiveEpic {
   readonly epic: Epic;
@@ -79,10 +87,10 @@ export class LiveEpic {
   }
 
   /** Takes in a new stretch; the units in `ready` may be granted once record `after` is durable. */
-  grow(batch: Batch, ready: Ranges, after: number): void {
+  grow(batch: Batch, ready: Ranges, after: number, readMs: number): void {
     if (batch.count === 0) return;
     const { first, count, offset, next, framed, starts } = batch;
-    this.#extents.push({ first, end: first + count, offset, next, after, bytes: { framed, starts } });
+    this.#extents.push({ first, end: first + count, offset, next, after, readMs, bytes: { framed, starts } });
     this.loadedBytes += framed.length;
     this.ready.addAll(ready);
     this.#unloadIfGranted(this.#extents[this.#extents.length - 1] as Extent);
@@ -158,7 +166,7 @@ export class LiveEpic {
 
   /** Cuts up to `count` ready units, lowest first, within the size of one grant; undefined when none. */
   cut(count: number): Cut | undefined {
-    const cut: Cut = { units: [], count: 0, payload: [], after: 0 };
+    const cut: Cut = { units: [], count: 0, payload: [], after: 0, readMs: Number.MAX_SAFE_INTEGER };
     let room = GRANT_BYTES_MAX;
     while (cut.count < count && cut.units.length < RANGES_MAX) {
       const from = this.ready.first;
@@ -177,6 +185,7 @@ export class LiveEpic {
       cut.count += to - from;
       cut.payload.push(bytes);
       cut.after = Math.max(cut.after, extent.after);
+      cut.readMs = Math.min(cut.readMs, extent.readMs);
       this.#unloadIfGranted(extent);
     }
     return cut.count > 0 ? cut : undefined;

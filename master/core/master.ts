@@ -148,6 +148,7 @@ export class Master {
       session.draining = true;
       return s.weigh(session);
     }
+    s.counters.byes += 1;
     lapse(s, session);
   }
 

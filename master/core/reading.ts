@@ -64,7 +64,7 @@ export function takeBatch(s: MasterState, id: string, batch: Batch): void {
   if (batch.count > 0) fresh.add(batch.first, to);
   for (const { unit } of batch.bad) fresh.remove(unit, unit + 1);
   if (epic.closing === undefined)
-    live.grow(batch, fresh.ranges(), s.recorded); // R1
+    live.grow(batch, fresh.ranges(), s.recorded, s.listenedMs); // R1
   else if (!fresh.isEmpty) s.record({ k: 'settled', epic: id, cancelled: fresh.ranges() });
 }
 

@@ -58,6 +58,12 @@ export class Session {
     return sum;
   }
 
+  /** What a person is told of it: one silent for two heartbeats is suspect. */
+  condition(monoMs: number, heartbeatMs: number): 'ready' | 'draining' | 'suspect' {
+    if (monoMs - this.lastHeardMonoMs > 2 * heartbeatMs) return 'suspect';
+    return this.draining ? 'draining' : 'ready';
+  }
+
   /** Listening time at which the oldest grant not yet confirmed was sent. */
   get oldestSentMs(): number | undefined {
     return this.#sent[0]?.sentMs;

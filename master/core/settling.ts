@@ -64,7 +64,7 @@ function takeReport(s: MasterState, session: Session, report: GrantReport, at: n
   const live = s.liveOf(report.epic);
   if (!live || reachesBeyond(report, live.epic.read)) {
     if (live) s.counters.refused += 1;
-    else s.counters.staleReports += 1;
+    else s.stale('-');
     return;
   }
   const by: Token = { session: session.id, term: report.term, n: report.n };
@@ -146,7 +146,7 @@ function clear(s: MasterState, about: Case, units: Ranges): void {
 function holding(s: MasterState, about: Case, units: Ranges): Ranges {
   const mine = about.grant ? about.grant.units.intersect(units) : [];
   if (about.grant && mine.length > 0) s.release(about.grant, mine);
-  if (countOf(mine) < countOf(units)) s.counters.staleReports += 1;
+  if (countOf(mine) < countOf(units)) s.stale(about.live.epic.work);
   return mine;
 }
 
@@ -154,7 +154,7 @@ function holding(s: MasterState, about: Case, units: Ranges): Ranges {
 function claim(s: MasterState, about: Case, units: Ranges): Ranges {
   const released = about.grant ? s.release(about.grant, units) : 0;
   if (released === countOf(units)) return units;
-  s.counters.staleReports += 1;
+  s.stale(about.live.epic.work);
   const unsettled = about.live.epic.settled.missingFrom(units);
   if (unsettled.length === 0) return unsettled;
   about.live.takeSettled(unsettled);

@@ -10,6 +10,7 @@ import {
   LEASE_MS,
   LOOK_AHEAD_BYTES,
   LOOK_AHEAD_UNITS,
+  METRIC_WORKS_MAX,
   RECALL_AFTER_MS,
   WORK_AVAILABLE_MIN_GAP_MS,
 } from '../../shared/core/limits.ts';
@@ -54,16 +55,20 @@ export type StepOutput = {
   records: EpicRecord[];
   messages: Outgoing[];
   reads: ReadWanted[];
+  /** How long the units of each grant had been read before they were granted. */
+  waits: { work: string; ms: number }[];
   /** Monotonic time of the next tick at the latest. */
   wakeAt: number;
 };
 
 export type Counters = {
-  staleReports: number;
+  /** By work. */
+  staleReports: Map<string, number>;
   leasesExpired: number;
   grantsLost: number;
   refused: number;
   recalls: number;
+  byes: number;
 };
 
 export class MasterState {
@@ -79,7 +84,14 @@ export class MasterState {
   readonly granting = new Set<LiveEpic>();
   /** Epics that changed in this step. */
   readonly touched = new Set<LiveEpic>();
-  readonly counters: Counters = { staleReports: 0, leasesExpired: 0, grantsLost: 0, refused: 0, recalls: 0 };
+  readonly counters: Counters = {
+    staleReports: new Map(),
+    leasesExpired: 0,
+    grantsLost: 0,
+    refused: 0,
+    recalls: 0,
+    byes: 0,
+  };
   now: Now = { wallMs: 0, monoMs: 0 };
   /** How long the master has listened: leases age by this, so a master that was stopped expires nobody. */
   listenedMs = 0;
@@ -88,6 +100,7 @@ export class MasterState {
   #records: EpicRecord[] = [];
   #messages: Outgoing[] = [];
   #reads: ReadWanted[] = [];
+  #waits: { work: string; ms: number }[] = [];
 
   constructor(id: string, term: number, settings: CoreSettings) {
     this.id = id;
@@ -115,12 +128,31 @@ export class MasterState {
     this.#reads.push(read);
   }
 
+  waited(work: string, ms: number): void {
+    this.#waits.push({ work, ms });
+  }
+
+  /** Counts a report of units that its sender no longer held. */
+  stale(work: string): void {
+    const { staleReports } = this.counters;
+    if (staleReports.has(work) || staleReports.size < METRIC_WORKS_MAX) {
+      staleReports.set(work, (staleReports.get(work) ?? 0) + 1);
+    }
+  }
+
   /** Takes the output gathered since the last call. */
   output(wakeAt: number): StepOutput {
-    const output = { records: this.#records, messages: this.#messages, reads: this.#reads, wakeAt };
+    const output = {
+      records: this.#records,
+      messages: this.#messages,
+      reads: this.#reads,
+      waits: this.#waits,
+      wakeAt,
+    };
     this.#records = [];
     this.#messages = [];
     this.#reads = [];
+    this.#waits = [];
     return output;
   }
 

@@ -21,10 +21,10 @@ import { Ledger } from '../core/ledger.ts';
 import { Master, type MasterInput } from '../core/master.ts';
 import type { EpicRecord } from '../core/records.ts';
 import type { SourceSpec } from '../core/source.ts';
-import type { CoreSettings, Outgoing, ReadWanted } from '../core/state.ts';
+import type { CoreSettings, MasterState, Outgoing, ReadWanted } from '../core/state.ts';
 import type { MasterApi, MasterView, SubmitRequest, WorkerView } from './api.ts';
 import type { Briefs } from './briefs.ts';
-import { Depths } from './depths.ts';
+import { type Depth, Depths } from './depths.ts';
 import type { Spool } from './spool.ts';
 import { Rates, StepTotals, statusOf } from './status.ts';
 import type { Opened, Store } from './store.ts';
@@ -41,6 +41,13 @@ export type RuntimeParts = {
   settings?: Partial<CoreSettings>;
   /** Ends the process: the store failed, or an invariant broke. */
   onFatal: (error: unknown) => void;
+};
+
+/** Told of what metrics count. */
+export type RuntimeObserver = {
+  synced(record: EpicRecord, epic: Epic | undefined, wallMs: number): void;
+  appended(seconds: number, records: number): void;
+  granted(work: string, waitedMs: number): void;
 };
 
 /** Records and the messages that wait for them. */
@@ -61,6 +68,7 @@ export class MasterRuntime implements MasterApi {
   readonly #steps = new StepTotals();
   readonly #listeners = new Set<(epics: ReadonlySet<string>) => void>();
   readonly #changed = new Set<string>();
+  #observer: RuntimeObserver | undefined;
   #pending = group();
   #inFlight: Group | undefined;
   #synced = 0;
@@ -80,6 +88,17 @@ export class MasterRuntime implements MasterApi {
       this.#see(record);
     }
     this.depths = new Depths(this.#core.state, parts.bus);
+  }
+
+  /** What metrics are made of; only to be read. */
+  inside(): { state: MasterState; epics: () => Iterable<Epic>; depths: () => Record<string, Depth> } {
+    const { state } = this.#core;
+    return { state, epics: () => this.#seen.epics.values(), depths: () => this.depths.report() };
+  }
+
+  /** Has an observer told of what happens from now on. */
+  observe(observer: RuntimeObserver): void {
+    this.#observer = observer;
   }
 
   async open(): Promise<void> {
@@ -162,21 +181,17 @@ export class MasterRuntime implements MasterApi {
     const nowMs = this.#parts.clock.monoMs();
     return [...sessions.values()]
       .filter((session) => !session.expired)
-      .map((session) => {
-        const lastHeardMs = Math.round(nowMs - session.lastHeardMonoMs);
-        const late = lastHeardMs > 2 * settings.heartbeatMs;
-        return {
-          id: session.id,
-          name: session.name,
-          works: [...session.works.keys()],
-          labels: { ...session.labels },
-          slots: session.slots,
-          version: session.version,
-          state: session.draining ? 'draining' : late ? 'suspect' : 'ready',
-          held: session.held,
-          lastHeardMs,
-        };
-      });
+      .map((session) => ({
+        id: session.id,
+        name: session.name,
+        works: [...session.works.keys()],
+        labels: { ...session.labels },
+        slots: session.slots,
+        version: session.version,
+        state: session.condition(nowMs, settings.heartbeatMs),
+        held: session.held,
+        lastHeardMs: Math.round(nowMs - session.lastHeardMonoMs),
+      }));
   }
 
   masters(): MasterView[] {
@@ -223,6 +238,7 @@ export class MasterRuntime implements MasterApi {
     this.#pending.upTo = this.#core.state.recorded;
     for (const message of output.messages) this.#place(message);
     for (const read of output.reads) void this.#read(read);
+    for (const { work, ms } of output.waits) this.#observer?.granted(work, ms);
     this.#wake(output.wakeAt);
     this.#append();
     this.depths.observe(this.#pending.records.length, this.#pending.messages.length);
@@ -240,8 +256,13 @@ export class MasterRuntime implements MasterApi {
     const writing = this.#pending;
     this.#inFlight = writing;
     this.#pending = group();
+    const { clock } = this.#parts;
+    const startedMs = clock.monoMs();
     this.#parts.store.append(writing.records).then(
-      () => this.#onSynced(writing),
+      () => {
+        this.#observer?.appended((clock.monoMs() - startedMs) / 1_000, writing.records.length);
+        this.#onSynced(writing);
+      },
       (error: unknown) => this.#parts.onFatal(error),
     );
   }
@@ -271,6 +292,7 @@ export class MasterRuntime implements MasterApi {
 
   #see(record: EpicRecord): void {
     this.#seen.apply(record);
+    this.#observer?.synced(record, this.#seen.epics.get(record.epic), this.#parts.clock.wallMs());
     this.#changed.add(record.epic);
     if (record.k === 'epic-submitted' || record.k === 'epic-checkpoint') this.#order.push(record.epic);
     if (record.k !== 'epic-finished') return;

@@ -65,6 +65,8 @@ export const FAULTS_KEPT_MAX = 10_000;
 export const CHECKPOINT_RECORDS = 20_000;
 /** Records, and messages that wait for them, while one append is in flight. */
 export const JOURNAL_RECORDS_MAX = 100_000;
+/** Works named in metric labels; the others count as `other`. */
+export const METRIC_WORKS_MAX = 200;
 /** Worker sessions on one master. */
 export const SESSIONS_MAX = 10_000;
 

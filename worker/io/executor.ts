@@ -7,7 +7,6 @@
  * X3: in an at-most-once step an error that is not classed leaves a doubt, so the unit becomes unknown.
  * X4: a step that returns at once costs no timer, closure or promise.
  */
-import type { ErrorCode } from '../../shared/core/errors.ts';
 import { RETRY_DELAY_MS_MAX } from '../../shared/core/limits.ts';
 import { backoffMs } from '../../shared/core/retry.ts';
 import type { Rng } from '../../shared/core/rng.ts';
@@ -25,6 +24,7 @@ import { codeFrom } from '../../shared/protocol/check.ts';
 import type { Run } from '../core/held.ts';
 import type { Outcome } from '../core/outcomes.ts';
 import { Job } from './job.ts';
+import type { StepOutcome } from './metrics.ts';
 import type { Preparations, Prepared } from './preparations.ts';
 
 /** How often running steps are looked at for their timeout. */
@@ -43,6 +43,8 @@ export type ExecutorParts = {
   /** The run may begin only after an answer (see `proceed`). */
   ask: (run: Run) => void;
   finish: (run: Run, outcome: Outcome) => void;
+  /** Told of each run of a step, where somebody measures. */
+  onStep?: (work: string, step: string, outcome: StepOutcome, ms: number) => void;
 };
 
 export class Executor {
@@ -63,7 +65,7 @@ export class Executor {
     const kept = run.state as { input: unknown; index: number } | undefined;
     run.state = undefined;
     if (kept) return this.#advance(job, kept.input, kept.index);
-    if (!prepared.ok) return this.#fail(job, 'bad_brief', prepared.message, '');
+    if (!prepared.ok) return this.#fail(job, 'bad_brief', prepared.message);
     this.#check(job, prepared);
   }
 
@@ -90,7 +92,7 @@ export class Executor {
   /** Parses the unit and checks it by the work's schema. */
   #check(job: Job, prepared: Extract<Prepared, { ok: true }>): void {
     const parsed = prepared.parser.parse(job.run.bytes, job.unit);
-    if (!parsed.ok) return this.#fail(job, parsed.code, parsed.message, '');
+    if (!parsed.ok) return this.#fail(job, parsed.code, parsed.message);
     const { schema } = job.work.options;
     if (!schema) return this.#advance(job, parsed.value, 0);
     type Checked = { value?: unknown; issues?: readonly { message: string; path?: readonly unknown[] }[] };
@@ -99,10 +101,10 @@ export class Executor {
       const issues = checked.issues.map(({ message, path }) =>
         path?.length ? `${pathOf(path)}: ${message}` : message,
       );
-      this.#fail(job, 'invalid_unit', `record ${job.unit + 1}: ${issues.join('; ')}`, '');
+      this.#fail(job, 'invalid_unit', `record ${job.unit + 1}: ${issues.join('; ')}`);
     };
     const broke = (error: unknown): void =>
-      this.#fail(job, 'invalid_unit', `record ${job.unit + 1}: the schema threw: ${messageOf(error)}`, '');
+      this.#fail(job, 'invalid_unit', `record ${job.unit + 1}: the schema threw: ${messageOf(error)}`);
     try {
       const checked: unknown = schema['~standard'].validate(parsed.value);
       if (isPromise(checked)) checked.then((value) => judge(value as Checked), broke);
@@ -127,10 +129,10 @@ export class Executor {
           job,
           'retries_exhausted',
           `its worker was lost ${job.attemptOf(i) - 1} times`,
-          step.name,
+          step,
         );
       }
-      job.enter(i);
+      job.enter(i, this.#parts.onStep ? this.#parts.monoMs() : 0);
       let output: unknown;
       try {
         output = step.run(value, job as StepContext);
@@ -138,7 +140,7 @@ export class Executor {
         return this.#threw(job, i, value, error);
       }
       if (isPromise(output)) return this.#await(job, i, value, output);
-      job.count(step.name).done += 1;
+      this.#ran(job, step, isSkip(output) ? 'skipped' : 'done');
       if (isSkip(output)) return this.#end(job, { kind: 'skipped' });
       value = output;
     }
@@ -153,7 +155,7 @@ export class Executor {
     promise.then(
       (output) => {
         if (!this.#arrived(job)) return; // X2
-        job.count(step.name).done += 1;
+        this.#ran(job, step, isSkip(output) ? 'skipped' : 'done');
         if (isSkip(output)) this.#end(job, { kind: 'skipped' });
         else this.#advance(job, output, index + 1);
       },
@@ -173,11 +175,11 @@ export class Executor {
   #threw(job: Job, index: number, input: unknown, error: unknown): void {
     const step = job.work.steps[index] as Step;
     const message = messageOf(error);
-    if (error instanceof PermanentError) return this.#fail(job, error.code, message, step.name);
+    if (error instanceof PermanentError) return this.#fail(job, error.code, message, step);
     const doubt = step.effect === 'at-most-once' && !(error instanceof RetryableError); // X3
     if (error instanceof UnknownOutcomeError || doubt) {
       const code = error instanceof UnknownOutcomeError ? error.code : 'effect_unknown';
-      job.count(step.name).failed += 1;
+      this.#ran(job, step, 'unknown');
       return this.#end(job, {
         kind: 'unknown',
         code: codeFrom(code),
@@ -209,17 +211,28 @@ export class Executor {
     const attempt = job.attemptOf(index);
     if (attempt >= step.retry.attempts) {
       const told = `after ${attempt} attempts: ${message}`;
-      return this.#fail(job, 'retries_exhausted', told, step.name);
+      return this.#fail(job, 'retries_exhausted', told, step);
     }
-    job.count(step.name).retried += 1;
+    this.#ran(job, step, 'retried');
     job.run.state = { input, index }; // X1
     const delayMs = delayFrom(afterMs ?? backoffMs(step.retry.backoff, attempt, this.#parts.random()));
     this.#end(job, { kind: 'retry', step: index, attempt: attempt + 1, delayMs, code: codeFrom(code) });
   }
 
-  #fail(job: Job, code: ErrorCode | string, message: string, step: string): void {
-    if (step !== '') job.count(step).failed += 1;
-    this.#end(job, { kind: 'failed', code: codeFrom(code), message, step, attempt: job.run.attempt });
+  /** Ends a unit as failed: in a step, or before the first one. */
+  #fail(job: Job, code: string, message: string, step?: Step): void {
+    if (step) this.#ran(job, step, 'failed');
+    const { attempt } = job.run;
+    this.#end(job, { kind: 'failed', code: codeFrom(code), message, step: step?.name ?? '', attempt });
+  }
+
+  /** Counts a run of a step. */
+  #ran(job: Job, step: Step, outcome: StepOutcome): void {
+    const counter = job.count(step.name);
+    if (outcome === 'done' || outcome === 'skipped') counter.done += 1;
+    else if (outcome === 'retried') counter.retried += 1;
+    else counter.failed += 1;
+    this.#parts.onStep?.(job.work.name, step.name, outcome, this.#parts.monoMs() - job.enteredMs);
   }
 
   #end(job: Job, outcome: Outcome): void {

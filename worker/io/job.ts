@@ -15,6 +15,7 @@ export class Job implements StepContext {
   input: unknown;
   /** Monotonic time at which its signal fires or, once fired, at which it is given up. */
   deadlineMs = Number.POSITIVE_INFINITY;
+  enteredMs = 0;
   timedOut = false;
   over = false;
   readonly #log: Log;
@@ -68,8 +69,10 @@ export class Job implements StepContext {
     return index === this.run.step ? this.run.attempt : 1;
   }
 
-  enter(index: number): void {
+  /** Steps into step number `index` at monotonic time `nowMs` (0 where nobody measures). */
+  enter(index: number, nowMs: number): void {
     this.index = index;
+    this.enteredMs = nowMs;
   }
 
   wait(deadlineMs: number, input: unknown): void {

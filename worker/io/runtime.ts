@@ -15,7 +15,7 @@ import type { Log } from '../../shared/io/log.ts';
 import { decodeMasterMessage, encodeFrame } from '../../shared/protocol/codec.ts';
 import type { MasterMessage } from '../../shared/protocol/messages.ts';
 import { Worker, type WorkerIdentity, type WorkerInput, type WorkerOutput } from '../core/worker.ts';
-import { Executor } from './executor.ts';
+import { Executor, type ExecutorParts } from './executor.ts';
 import { Preparations } from './preparations.ts';
 
 /** Longest time of one pass over startable units. */
@@ -31,6 +31,7 @@ export type WorkerParts = {
   random: Rng;
   log: Log;
   heartbeatMs?: number;
+  onStep?: ExecutorParts['onStep'];
 };
 
 export class WorkerRuntime {
@@ -46,6 +47,7 @@ export class WorkerRuntime {
   #wakeAt = Number.POSITIVE_INFINITY;
   #drained: (() => void) | undefined;
   #over = false;
+  #heldMax = 0;
 
   constructor(parts: WorkerParts) {
     this.#parts = parts;
@@ -57,6 +59,7 @@ export class WorkerRuntime {
       random,
       monoMs: parts.clock.monoMs,
       log: parts.log,
+      ...(parts.onStep && { onStep: parts.onStep }),
       ask: (run) => {
         this.#core.ask(run);
         this.#schedule();
@@ -75,13 +78,23 @@ export class WorkerRuntime {
     return this.#closed.promise;
   }
 
-  /** Units held: not yet told settled (its mailbox). */
+  /** Units held and not yet told settled: this worker's mailbox. */
   get held(): number {
     return this.#core.held;
   }
 
-  open(): Promise<void> {
-    return this.#parts.bus.open({
+  /** Most units ever held. */
+  get heldMax(): number {
+    return this.#heldMax;
+  }
+
+  get running(): number {
+    return this.#core.running;
+  }
+
+  /** Opens the link; what makes that impossible ends the worker (`closed` rejects too). */
+  async open(): Promise<void> {
+    const opened = this.#parts.bus.open({
       onFrame: (_from, frame) => this.#frame(frame),
       onUp: () => this.#step({ type: 'up' }),
       onDown: (reason) => {
@@ -90,6 +103,10 @@ export class WorkerRuntime {
         this.#step({ type: 'down' });
       },
     });
+    opened.catch((error: unknown) => {
+      if (!this.#over) this.#closed.reject(error as Error);
+    });
+    return opened;
   }
 
   /** Asks for nothing more, hands back what has not begun, ends what has, and closes (V2). */
@@ -133,6 +150,7 @@ export class WorkerRuntime {
 
   #step(input: WorkerInput): void {
     const output = this.#core.step(input, this.#parts.clock.monoMs());
+    if (this.#core.held > this.#heldMax) this.#heldMax = this.#core.held;
     for (const { to, message } of output.messages) this.#parts.bus.send(to, encodeFrame(message));
     for (const run of output.aborts) this.#executor.abort(run, 'the master stopped this unit');
     for (const { run, go } of output.proceeds) {
