@@ -7,7 +7,7 @@
  * P2: `bodyEnded` is set before the final dot can be written, never after.
  * P3: the envelope is what the unit says, never what a header says.
  */
-import type { Readable } from 'node:stream';
+import { Readable } from 'node:stream';
 import type { SendMailOptions } from 'nodemailer';
 import { createTransport } from 'nodemailer';
 import { GimmeError } from '../../shared/core/errors.ts';
@@ -28,6 +28,8 @@ export type MailerTimeouts = {
   silenceMs: number;
   /** Silence of a session without mail, before it says QUIT. Defaults to 20 s, under `silenceMs`. */
   idleMs: number;
+  /** How long a start waits for the server, all in all. Defaults to 10 s. */
+  verifyMs: number;
 };
 
 export type MailerOptions = {
@@ -52,18 +54,17 @@ export type Mailer = {
   close(): void;
 };
 
-const TIMEOUTS: MailerTimeouts = { connectMs: 10_000, greetingMs: 10_000, silenceMs: 30_000, idleMs: 20_000 };
-/** How long a start waits for the server, all in all. */
-const VERIFY_MS = 10_000;
+const TIMEOUTS: MailerTimeouts = {
+  connectMs: 10_000,
+  greetingMs: 10_000,
+  silenceMs: 30_000,
+  idleMs: 20_000,
+  verifyMs: 10_000,
+};
 /** How long a closed session waits for the server's side to close. */
 const CLOSE_MS = 1_000;
 const CONNECTIONS = 20;
-const VERIFY_TIMEOUTS = {
-  connectionTimeout: VERIFY_MS,
-  greetingTimeout: VERIFY_MS,
-  socketTimeout: VERIFY_MS,
-  socketCloseTimeout: 0,
-};
+const PIECE_BYTES = 64 * 1024;
 
 type Envelope = SendMailOptions & { passage: Passage };
 
@@ -100,7 +101,7 @@ export function openMailer(options: MailerOptions): Mailer {
 
   return {
     server: server.address,
-    verify: () => verify(server),
+    verify: () => verify(server, timeouts.verifyMs),
     async send(mail, id, signal) {
       let envelope = envelopeOf(mail, id, signal);
       try {
@@ -127,10 +128,23 @@ function connectionOf({ address: _, ...connection }: SmtpServer): Omit<SmtpServe
 function envelopeOf(mail: Mail, id: string, signal: AbortSignal): Envelope {
   return {
     envelope: { from: mail.from.address, to: [mail.to.address] },
-    raw: composeMessage(mail, `<${id}@${mail.domain}>`),
+    raw: inPieces(composeMessage(mail, `<${id}@${mail.domain}>`)),
     signal,
     passage: { handedOver: false, bodyBegun: () => false, bodyEnded: false },
   };
+}
+
+/**
+ * A large message goes out piece by piece, each as there is room for it: handed over whole, it would have
+ * been read to its end long before it is sent, and a connection lost on the way would leave it `unknown`.
+ */
+function inPieces(message: Buffer): Buffer | Readable {
+  if (message.length <= PIECE_BYTES) return message;
+  const pieces: Buffer[] = [];
+  for (let start = 0; start < message.length; start += PIECE_BYTES) {
+    pieces.push(message.subarray(start, start + PIECE_BYTES));
+  }
+  return Readable.from(pieces, { objectMode: false });
 }
 
 /**
@@ -151,11 +165,17 @@ function watchBody(message: { createReadStream: () => Readable }, passage: Passa
   };
 }
 
-async function verify(server: SmtpServer): Promise<void> {
-  const probe = createTransport({ ...connectionOf(server), ...VERIFY_TIMEOUTS });
+async function verify(server: SmtpServer, withinMs: number): Promise<void> {
+  const probe = createTransport({
+    ...connectionOf(server),
+    connectionTimeout: withinMs,
+    greetingTimeout: withinMs,
+    socketTimeout: withinMs,
+    socketCloseTimeout: 0,
+  });
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`no answer within ${VERIFY_MS / 1_000} s`)), VERIFY_MS);
+    timer = setTimeout(() => reject(new Error(`no answer within ${withinMs / 1_000} s`)), withinMs);
   });
   try {
     await Promise.race([probe.verify(), late]);

@@ -1,4 +1,4 @@
-/** Where the sample data lies: beside the sources. A build does not copy it; a built module finds it there. */
+/** Where the sample data lies: beside the sources, where a built module finds it too; no build copies it. */
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
