@@ -2,9 +2,8 @@
  * The master's shell: takes frames, requests and time to the core, and does what it decides. Owns the
  * order of things; the core owns the decisions, the store the durability.
  *
- * P1: records are appended in the order the core wrote them, one append at a time; the next one collects
- *     meanwhile (group commit).
- * P2: a message that waits for a record is sent after the append that holds it has resolved.
+ * P1: records are appended in the order the core wrote them (`journal.ts`).
+ * P2: a message that waits for a record is sent after it is durable.
  * P3: readers see only the ledger of synced records.
  * P4: frames that are queued are taken before a tick may expire anyone.
  */
@@ -25,6 +24,7 @@ import type { CoreSettings, MasterState, Outgoing, ReadWanted } from '../core/st
 import type { MasterApi, MasterView, SubmitRequest, WorkerView } from './api.ts';
 import type { Briefs } from './briefs.ts';
 import { type Depth, Depths } from './depths.ts';
+import { Journal } from './journal.ts';
 import type { Spool } from './spool.ts';
 import { Rates, StepTotals, statusOf } from './status.ts';
 import type { Opened, Store } from './store.ts';
@@ -50,9 +50,6 @@ export type RuntimeObserver = {
   granted(work: string, waitedMs: number): void;
 };
 
-/** Records and the messages that wait for them. */
-type Group = { records: EpicRecord[]; messages: Outgoing[]; upTo: number; waiters: (() => void)[] };
-
 const CHANGED_EVERY_MS = 100;
 const SAMPLE_EVERY_MS = 1_000;
 
@@ -61,6 +58,7 @@ export class MasterRuntime implements MasterApi {
   readonly depths: Depths;
   readonly #parts: RuntimeParts;
   readonly #core: Master;
+  readonly #journal: Journal;
   /** Only what is synced (P3). */
   readonly #seen = new Ledger();
   readonly #order: string[] = [];
@@ -69,9 +67,6 @@ export class MasterRuntime implements MasterApi {
   readonly #listeners = new Set<(epics: ReadonlySet<string>) => void>();
   readonly #changed = new Set<string>();
   #observer: RuntimeObserver | undefined;
-  #pending = group();
-  #inFlight: Group | undefined;
-  #synced = 0;
   #sinceCheckpoint = 0;
   #cancelWake: () => void = () => {};
   #wakeAt = Number.POSITIVE_INFINITY;
@@ -87,6 +82,13 @@ export class MasterRuntime implements MasterApi {
       this.#core.state.ledger.apply(record);
       this.#see(record);
     }
+    this.#journal = new Journal({
+      store: parts.store,
+      monoMs: () => parts.clock.monoMs(),
+      onSynced: (records, seconds) => this.#onSynced(records, seconds),
+      send: (message) => this.#send(message),
+      onFatal: parts.onFatal,
+    });
     this.depths = new Depths(this.#core.state, parts.bus);
   }
 
@@ -120,7 +122,7 @@ export class MasterRuntime implements MasterApi {
     this.#open = false;
     this.#cancelWake();
     for (const cancel of this.#cancelTimers) cancel();
-    await this.#settled();
+    await this.#journal.settled();
     await this.#parts.bus.close();
     await this.#parts.store.close();
   }
@@ -133,7 +135,7 @@ export class MasterRuntime implements MasterApi {
     const epic = this.#parts.newId();
     const name = request.name ?? epic;
     this.#step({ type: 'submit', epic: { epic, name, work: request.work, source: request.source, brief } });
-    await this.#settled();
+    await this.#journal.settled();
     return this.#statusOf(epic);
   }
 
@@ -172,7 +174,7 @@ export class MasterRuntime implements MasterApi {
     if (epic.closing !== undefined)
       throw new GimmeError('wrong_state', `epic ${epic.name} is being cancelled already`);
     this.#step({ type: 'cancel', epic: id, reason });
-    await this.#settled();
+    await this.#journal.settled();
     return this.#statusOf(id);
   }
 
@@ -234,60 +236,25 @@ export class MasterRuntime implements MasterApi {
   #step(input: MasterInput): void {
     const { clock } = this.#parts;
     const output = this.#core.step(input, { wallMs: clock.wallMs(), monoMs: clock.monoMs() });
-    for (const record of output.records) this.#pending.records.push(record);
-    this.#pending.upTo = this.#core.state.recorded;
-    for (const message of output.messages) this.#place(message);
+    this.#journal.take(output.records, output.messages, this.#core.state.recorded);
     for (const read of output.reads) void this.#read(read);
     for (const { work, ms } of output.waits) this.#observer?.granted(work, ms);
     this.#wake(output.wakeAt);
-    this.#append();
-    this.depths.observe(this.#pending.records.length, this.#pending.messages.length);
+    const { records, messages } = this.#journal.depth;
+    this.depths.observe(records, messages);
   }
 
-  /** Sends a message now, or puts it with the records it waits for (P2). */
-  #place(message: Outgoing): void {
-    if (message.after <= this.#synced) return this.#send(message);
-    if (this.#inFlight && message.after <= this.#inFlight.upTo) this.#inFlight.messages.push(message);
-    else this.#pending.messages.push(message);
-  }
-
-  #append(): void {
-    if (this.#inFlight || this.#pending.records.length === 0) return;
-    const writing = this.#pending;
-    this.#inFlight = writing;
-    this.#pending = group();
-    const { clock } = this.#parts;
-    const startedMs = clock.monoMs();
-    this.#parts.store.append(writing.records).then(
-      () => {
-        this.#observer?.appended((clock.monoMs() - startedMs) / 1_000, writing.records.length);
-        this.#onSynced(writing);
-      },
-      (error: unknown) => this.#parts.onFatal(error),
-    );
-  }
-
-  #onSynced(written: Group): void {
-    this.#inFlight = undefined;
-    this.#synced = written.upTo;
-    for (const record of written.records) this.#see(record);
-    for (const message of written.messages) this.#send(message);
-    for (const waiter of written.waiters) waiter();
-    this.#sinceCheckpoint += written.records.length;
+  /** P3 */
+  #onSynced(records: readonly EpicRecord[], seconds: number): void {
+    this.#observer?.appended(seconds, records.length);
+    for (const record of records) this.#see(record);
+    this.#sinceCheckpoint += records.length;
     if (this.#sinceCheckpoint >= CHECKPOINT_RECORDS) void this.#checkpoint();
-    this.#append();
   }
 
   async #checkpoint(): Promise<void> {
     this.#sinceCheckpoint = 0;
     await this.#parts.store.checkpoint(this.#seen.checkpoint()).catch(this.#parts.onFatal);
-  }
-
-  /** Resolves once everything recorded so far is durable. */
-  #settled(): Promise<void> {
-    const last = this.#pending.records.length > 0 ? this.#pending : this.#inFlight;
-    if (!last) return Promise.resolve();
-    return new Promise((resolve) => last.waiters.push(resolve));
   }
 
   #see(record: EpicRecord): void {
@@ -389,10 +356,6 @@ export class MasterRuntime implements MasterApi {
     if (!epic) throw new GimmeError('not_found', `there is no epic ${id}`);
     return statusOf(epic, this.#core.state, this.#steps, this.#rates.of(epic, this.#parts.clock.monoMs()));
   }
-}
-
-function group(): Group {
-  return { records: [], messages: [], upTo: 0, waiters: [] };
 }
 
 function formatOf(source: SourceSpec): UnitFormat {

@@ -59,8 +59,6 @@ export const DELAYED_UNITS_MAX = 100_000;
 export const EPICS_ACTIVE_MAX = 10_000;
 /** Finished epics a memory store remembers. */
 export const EPICS_FINISHED_KEPT_MAX = 1_000;
-/** Failures listed per epic by a memory store; the counts stay exact beyond it. */
-export const FAULTS_KEPT_MAX = 10_000;
 /** Records after which a checkpoint replaces what was appended before it. */
 export const CHECKPOINT_RECORDS = 20_000;
 /** Records, and messages that wait for them, while one append is in flight. */

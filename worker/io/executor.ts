@@ -15,7 +15,6 @@ import {
   PermanentError,
   RetryableError,
   type Step,
-  type StepContext,
   UnknownOutcomeError,
   type WorkDefinition,
 } from '../../shared/core/work.ts';
@@ -135,7 +134,7 @@ export class Executor {
       job.enter(i, this.#parts.onStep ? this.#parts.monoMs() : 0);
       let output: unknown;
       try {
-        output = step.run(value, job as StepContext);
+        output = step.run(value, job);
       } catch (error) {
         return this.#threw(job, i, value, error);
       }

@@ -57,7 +57,7 @@ export class WorkerRuntime {
       works: parts.works,
       preparations: this.#preparations,
       random,
-      monoMs: parts.clock.monoMs,
+      monoMs: () => parts.clock.monoMs(),
       log: parts.log,
       ...(parts.onStep && { onStep: parts.onStep }),
       ask: (run) => {

@@ -1,0 +1,81 @@
+/**
+ * Group commit: records go to the store in the order they were written, one append at a time, and what
+ * waits for a record is let go once the append that holds it has resolved. It knows no message's meaning.
+ */
+import type { EpicRecord } from '../core/records.ts';
+import type { Outgoing } from '../core/state.ts';
+import type { Store } from './store.ts';
+
+/** Records, and what waits for them. `upTo` is the number of the last one. */
+type Group = { records: EpicRecord[]; messages: Outgoing[]; upTo: number; waiters: (() => void)[] };
+
+export type JournalParts = {
+  store: Store;
+  monoMs: () => number;
+  /** Records are durable; told before the messages that wait for them are sent. */
+  onSynced: (records: readonly EpicRecord[], seconds: number) => void;
+  send: (message: Outgoing) => void;
+  onFatal: (error: unknown) => void;
+};
+
+export class Journal {
+  readonly #parts: JournalParts;
+  #pending = group();
+  #inFlight: Group | undefined;
+  #synced = 0;
+
+  constructor(parts: JournalParts) {
+    this.#parts = parts;
+  }
+
+  /** Records not yet given to the store, and messages that wait for them. */
+  get depth(): { records: number; messages: number } {
+    return { records: this.#pending.records.length, messages: this.#pending.messages.length };
+  }
+
+  /** Takes what one step wrote and said; `recorded` is the number of the last record ever written. */
+  take(records: readonly EpicRecord[], messages: readonly Outgoing[], recorded: number): void {
+    for (const record of records) this.#pending.records.push(record);
+    this.#pending.upTo = recorded;
+    for (const message of messages) this.#place(message);
+    this.#append();
+  }
+
+  /** Resolves once everything taken so far is durable. */
+  settled(): Promise<void> {
+    const last = this.#pending.records.length > 0 ? this.#pending : this.#inFlight;
+    if (!last) return Promise.resolve();
+    return new Promise((resolve) => last.waiters.push(resolve));
+  }
+
+  #place(message: Outgoing): void {
+    if (message.after <= this.#synced) return this.#parts.send(message);
+    if (this.#inFlight && message.after <= this.#inFlight.upTo) this.#inFlight.messages.push(message);
+    else this.#pending.messages.push(message);
+  }
+
+  #append(): void {
+    if (this.#inFlight || this.#pending.records.length === 0) return;
+    const writing = this.#pending;
+    this.#inFlight = writing;
+    this.#pending = group();
+    const startedMs = this.#parts.monoMs();
+    this.#parts.store.append(writing.records).then(
+      () => this.#onSynced(writing, (this.#parts.monoMs() - startedMs) / 1_000),
+      (error: unknown) => this.#parts.onFatal(error),
+    );
+  }
+
+  #onSynced(written: Group, seconds: number): void {
+    this.#inFlight = undefined;
+    this.#synced = written.upTo;
+    this.#parts.onSynced(written.records, seconds);
+    for (const message of written.messages) this.#parts.send(message);
+    for (const waiter of written.waiters) waiter();
+    this.#append();
+  }
+}
+
+function group(): Group {
+  return { records: [], messages: [], upTo: 0, waiters: [] };
+}
