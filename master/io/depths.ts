@@ -25,8 +25,15 @@ export class Depths {
     this.#bus = bus;
   }
 
-  /** Notes how full everything is; the per-epic queues are noted by their fullest epic. */
+  /** Notes what changes with every step. */
   observe(records: number, messages: number): void {
+    this.#note('journal_records', records, JOURNAL_RECORDS_MAX);
+    this.#note('waiting_messages', messages, JOURNAL_RECORDS_MAX);
+    this.#note('link_bytes', this.#bus.buffered(), this.#sessions * PEER_BUFFER_BYTES_MAX);
+  }
+
+  /** Notes the queues that each epic has by the fullest of them: after a read, and now and then. */
+  observeEpics(): void {
     let ready = 0;
     let bytes = 0;
     let delayed = 0;
@@ -37,18 +44,19 @@ export class Depths {
       delayed = Math.max(delayed, live.delayedCount);
       leased += live.leased;
     }
-    const sessions = Math.max(1, this.#state.sessions.size);
+    const sessions = this.#sessions;
     this.#note('ready_units', ready, LOOK_AHEAD_UNITS + READ_UNITS_MAX + sessions * HELD_UNITS_MAX);
     this.#note('loaded_bytes', bytes, LOOK_AHEAD_BYTES + READ_BYTES + UNIT_BYTES_MAX);
     this.#note('delayed_units', delayed, DELAYED_UNITS_MAX + sessions * HELD_UNITS_MAX);
     this.#note('leased_units', leased, sessions * HELD_UNITS_MAX);
-    this.#note('journal_records', records, JOURNAL_RECORDS_MAX);
-    this.#note('waiting_messages', messages, JOURNAL_RECORDS_MAX);
-    this.#note('link_bytes', this.#bus.buffered(), sessions * PEER_BUFFER_BYTES_MAX);
   }
 
   report(): Record<string, Depth> {
     return Object.fromEntries(this.#queues);
+  }
+
+  get #sessions(): number {
+    return Math.max(1, this.#state.sessions.size);
   }
 
   #note(name: string, depth: number, limit: number): void {

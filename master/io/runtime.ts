@@ -110,7 +110,10 @@ export class MasterRuntime implements MasterApi {
       onUp: () => this.#step({ type: 'tick' }),
       onDown: (reason) => this.#parts.log.warn('the link is down', { reason }),
     });
-    this.#every(CHANGED_EVERY_MS, () => this.#tellChanged());
+    this.#every(CHANGED_EVERY_MS, () => {
+      this.depths.observeEpics();
+      this.#tellChanged();
+    });
     this.#every(SAMPLE_EVERY_MS, () => {
       this.#rates.sample(this.#seen.epics.values(), this.#parts.clock.monoMs());
       for (const id of this.#core.state.live.keys()) this.#changed.add(id);
@@ -291,7 +294,9 @@ export class MasterRuntime implements MasterApi {
     const epic = this.#core.state.ledger.epics.get(id) as Epic;
     try {
       const batch = await this.#parts.spool.read(epic.source, offset, first, { units, bytes });
-      if (this.#open) this.#step({ type: 'batch', epic: id, batch });
+      if (!this.#open) return;
+      this.#step({ type: 'batch', epic: id, batch });
+      this.depths.observeEpics();
     } catch (error) {
       const message = error instanceof Error ? error.message : String(error);
       this.#parts.log.error('cannot read a source', { epic: id, why: message });
