@@ -65,6 +65,19 @@ export const ERRORS = {
     true,
     'Start the SMTP server, or name the right one by --smtp or GIMMEWORK_SMTP_URL.',
   ),
+  nats_unreachable: row(
+    503,
+    1,
+    true,
+    'Start nats-server, or name the right address by --nats or GIMMEWORK_NATS.',
+  ),
+  nats_refused: row(
+    403,
+    4,
+    false,
+    'Check the credentials given for NATS, and what the server permits to them.',
+  ),
+  nats_unfit: row(500, 1, false, 'Change the setting of the NATS server that the message names.'),
   link_down: row(503, 1, true, 'The link is being made again; nothing is lost.'),
   link_refused: row(
     403,

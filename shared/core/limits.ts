@@ -110,6 +110,10 @@ export const LINK_HANDSHAKE_MS = 5_000;
 export const LINK_RECONNECT_FIRST_MS = 100;
 /** … up to this. */
 export const LINK_RECONNECT_MAX_MS = 5_000;
+/** How long the first connection to NATS may take before a node says that it cannot start. */
+export const NATS_CONNECT_MS = 10_000;
+/** Bytes a master may have under way to its NATS server: one connection carries what is for all its workers. */
+export const NATS_BUFFER_BYTES_MAX = 64 * MB;
 /** Events buffered to one subscriber of /v1/events before it is cut. */
 export const EVENTS_BUFFER_BYTES_MAX = 1 * MB;
 /** Subscribers of /v1/events at once; each costs a status per changed epic and tick. */
