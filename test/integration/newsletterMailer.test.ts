@@ -165,7 +165,7 @@ test('a large mail arrives whole', async (t) => {
   assert.ok(server.bodies[0]?.includes(MEDIUM.html.replaceAll('\n', '\r\n')));
 });
 
-test('a refusal in the middle of the body is a refusal, a confirmation there is no confirmation', async (t) => {
+test('in the middle of the body a refusal is one, a confirmation is none', async (t) => {
   const early = await between(t, at('body', reply('552 too large')));
   assert.equal((await verdict(early.mailer.send(LARGE, 'epic.1', never())))[0], REJECTED);
   const wrong = await between(t, at('body', reply('250 yes, yes')));

@@ -106,28 +106,28 @@ export async function scriptedServer(
     const greeting = ['250-script', ...extensions.map((extension) => `250-${extension}`), '250 HELP'].join(
       '\r\n',
     );
-    const read = (): void => {
-      while (!silent) {
-        if (mode !== 'commands') {
-          const end = `\r\n${input}`.indexOf('\r\n.\r\n');
-          if (end < 0) return;
-          bodies.push(input.slice(0, end));
-          input = input.slice(end + 3);
-          mode = 'commands';
-          perform('dot');
-          continue;
-        }
-        const end = input.indexOf('\r\n');
-        if (end < 0) return;
-        const line = input.slice(0, end);
-        input = input.slice(end + 2);
-        const stage = stageOf(line);
-        if (stage === undefined) socket.write('500 what\r\n');
-        else if (stage === 'ehlo') perform(stage, greeting);
-        else if (stage === 'quit') socket.end('221 bye\r\n');
-        else if (stage === 'data' && !recipients) socket.write('503 no recipients\r\n');
-        else if (perform(stage) && stage === 'data') mode = 'body to come';
+    /** Handles one command or one whole body of the input; false when there is none. */
+    const step = (): boolean => {
+      if (silent) return false;
+      if (mode !== 'commands') {
+        const end = `\r\n${input}`.indexOf('\r\n.\r\n');
+        if (end < 0) return false;
+        bodies.push(input.slice(0, end));
+        input = input.slice(end + 3);
+        mode = 'commands';
+        perform('dot');
+        return true;
       }
+      const end = input.indexOf('\r\n');
+      if (end < 0) return false;
+      const stage = stageOf(input.slice(0, end));
+      input = input.slice(end + 2);
+      if (stage === undefined) socket.write('500 what\r\n');
+      else if (stage === 'ehlo') perform(stage, greeting);
+      else if (stage === 'quit') socket.end('221 bye\r\n');
+      else if (stage === 'data' && !recipients) socket.write('503 no recipients\r\n');
+      else if (perform(stage) && stage === 'data') mode = 'body to come';
+      return true;
     };
     socket.setEncoding('latin1');
     socket.on('error', () => {});
@@ -138,7 +138,7 @@ export async function scriptedServer(
         perform('body');
       }
       input += chunk;
-      read();
+      while (step());
     });
     perform('connect');
   }

@@ -6,7 +6,6 @@ import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import test from 'node:test';
 import { GimmeError } from '../../shared/core/errors.ts';
-import type { StepContext } from '../../shared/core/work.ts';
 import { PermanentError, RetryableError, UnknownOutcomeError } from '../../shared/core/work.ts';
 import type { NewsletterOptions } from '../../works/newsletter/index.ts';
 import { newsletter } from '../../works/newsletter/index.ts';
@@ -228,7 +227,7 @@ test('the newsletter renders and sends one recipient from start to stop', async 
     log: () => {},
   };
   let value: unknown = { email: 'ann@example.com', name: 'Ann' };
-  for (const step of work.steps) value = await step.run(value, ctx as StepContext);
+  for (const step of work.steps) value = await step.run(value, ctx);
   await work.options.stop?.();
   assert.equal(stub.counts().distinct, 1);
 });

@@ -22,7 +22,7 @@ function sampleBrief(): unknown {
 }
 
 test('the sample is a thousand valid recipients, each of which gets a mail', () => {
-  const rows = parse(readFileSync(paths.recipients), { columns: true }) as Record<string, string>[];
+  const rows = parse<Record<string, string>>(readFileSync(paths.recipients), { columns: true });
   assert.equal(rows.length, 1_000);
   const addresses = new Set<string>();
   const brief = checkBrief(sampleBrief());
@@ -42,7 +42,7 @@ test('the sample is a thousand valid recipients, each of which gets a mail', () 
 test('the bad sample has one row of each kind; those that parse fail by their address', () => {
   const bytes = readFileSync(paths.badRecipients);
   const lines = bytes.subarray(0, bytes.indexOf('"unclosed@'));
-  const rows = parse(lines, { columns: false, relax_column_count: true }) as string[][];
+  const rows = parse(lines, { columns: false, relax_column_count: true });
   assert.equal(rows.length, 1 + 27);
   const verdicts = rows.slice(1).map(([email = '', name = '', ...rest]) => {
     if (rest.length !== 1) return 'ragged';
@@ -65,9 +65,9 @@ async function generated(count: number, seed?: number): Promise<Buffer> {
   return Buffer.concat(chunks);
 }
 
-test('the generator makes as many valid, distinct recipients as asked for, in about 150 bytes each', async () => {
+test('the generator makes as many valid, distinct recipients as asked for', async () => {
   const bytes = await generated(5_000);
-  const rows = parse(bytes, { columns: true }) as Record<string, string>[];
+  const rows = parse<Record<string, string>>(bytes, { columns: true });
   assert.equal(rows.length, 5_000);
   assert.equal(new Set(rows.map((row) => row['email'])).size, 5_000);
   assert.deepEqual(Object.keys(rows[0] ?? {}), GENERATED_COLUMNS.split(','));
