@@ -36,6 +36,8 @@ export type RunningWorker = {
   /** The master was reached. While it is absent the worker waits for ever. */
   linked: Promise<void>;
   drain(reason: string): Promise<void>;
+  /** An operator drains this worker through its master: call `drain`, then end. */
+  toldToDrain: Promise<void>;
   closed: Promise<void>;
 };
 
@@ -88,7 +90,7 @@ export async function startWorker(config: WorkerConfig): Promise<RunningWorker> 
     return stopping;
   };
   const linked = runtime.open();
-  return { id, metricsPort, linked, drain, closed: runtime.closed };
+  return { id, metricsPort, linked, drain, toldToDrain: runtime.toldToDrain, closed: runtime.closed };
 }
 
 /** What a master knows of a work; its hash changes with its name, steps and their effects. */

@@ -40,7 +40,8 @@ async function run(flags: Record<string, unknown>): Promise<number> {
       log.info('worker ready', { id, works: offered, slots: settings.slots, ...(metrics && { metrics }) }),
     () => {}, // `closed` tells it.
   );
-  const why = await Promise.race([stop, worker.closed.then(() => undefined)]);
+  const told = worker.toldToDrain.then(() => 'drained by an operator');
+  const why = await Promise.race([stop, told, worker.closed.then(() => undefined)]);
   // Whoever started this worker died and takes its trial with it: there is nobody to drain for.
   if (why === undefined || why === 'parent gone') return 1;
   await worker.drain(why);

@@ -64,6 +64,15 @@ export function recall(s: MasterState): void {
   }
 }
 
+/** Has a worker give back what it has not begun and end. */
+export function drainSession(s: MasterState, id: string): void {
+  const session = s.sessions.get(id);
+  if (!session || session.expired) return;
+  session.draining = true;
+  s.weigh(session);
+  s.send(id, { t: 'recall', term: s.term, count: session.held, then: 'end' });
+}
+
 /** Takes from the fullest: as much as leaves it its slots, no more than the idle ones want. */
 function recallFor(s: MasterState, live: LiveEpic, idle: Session[]): void {
   const holders = new Set([...live.grants].map((grant) => grant.session));

@@ -1,7 +1,7 @@
 /**
  * Dispatch: gives ready units to sessions with credit.
  *
- * D1: no session ever gets more than its credit.
+ * D1: no session ever gets more than its credit, nor a grant once it holds HELD_BYTES_MAX.
  * D2: when less is ready than wanted, each session gets a part in proportion to its credit; epics take turns.
  */
 import { IntervalSet } from '../../shared/core/intervalSet.ts';
@@ -54,7 +54,7 @@ function feed(s: MasterState, session: Session, wanted: Map<LiveEpic, number>): 
 }
 
 function grantUnits(s: MasterState, session: Session, live: LiveEpic, count: number): void {
-  for (let left = count; left > 0; ) {
+  for (let left = count; left > 0 && session.credit > 0; ) {
     const cut = live.cut(Math.min(left, GRANT_UNITS_MAX));
     if (!cut) return;
     left -= cut.count;
@@ -65,7 +65,8 @@ function grantUnits(s: MasterState, session: Session, live: LiveEpic, count: num
 function grant(s: MasterState, session: Session, live: LiveEpic, cut: Cut): void {
   const { epic } = live;
   const n = session.number(cut.count, s.listenedMs);
-  const held: Grant = { session: session.id, n, live, units: IntervalSet.of(cut.units) };
+  const held: Grant = { session: session.id, n, live, units: IntervalSet.of(cut.units), bytes: cut.bytes };
+  session.bytes += cut.bytes;
   session.grants.set(n, held);
   live.grants.add(held);
   live.leased += cut.count;

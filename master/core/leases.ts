@@ -68,7 +68,7 @@ function reattach(s: MasterState, session: Session, held: HeldGrant): void {
   const mine = live ? unclaimed(live, held.units) : [];
   if (live && mine.length > 0 && live.epic.closing === undefined && held.term === s.term) {
     live.takeSettled(mine);
-    const grant: Grant = { session: session.id, n: held.n, live, units: IntervalSet.of(mine) };
+    const grant: Grant = { session: session.id, n: held.n, live, units: IntervalSet.of(mine), bytes: 0 };
     live.grants.add(grant);
     live.leased += grant.units.count;
     session.grants.set(held.n, grant);
@@ -95,11 +95,15 @@ function ownUnknown(live: LiveEpic, session: string, held: HeldGrant): IntervalS
   return own;
 }
 
-/** Expires every session whose lease has lapsed. */
+/**
+ * Expires every session whose lease has lapsed. One that says it lives but has not taken what it was
+ * granted for as long as a lease does not read: it would hold its units for ever.
+ */
 export function expireLeases(s: MasterState): void {
   for (const session of s.sessions.values()) {
     const overdueMs = s.listenedMs - session.leaseUntilMs;
-    if (overdueMs < 0) continue;
+    const untakenMs = s.listenedMs - (session.oldestSentMs ?? s.listenedMs);
+    if (overdueMs < 0 && untakenMs < s.settings.leaseMs) continue;
     if (!session.expired) {
       s.counters.leasesExpired += 1;
       lapse(s, session);

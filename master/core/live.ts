@@ -23,6 +23,8 @@ export type Grant = {
   readonly live: LiveEpic;
   /** Not yet settled nor given back. */
   readonly units: IntervalSet;
+  /** Bytes of these units, about: their mean stands for each of them. */
+  bytes: number;
 };
 
 /** A stretch of the source as it was read once; read again at `offset` when its bytes are needed anew. */
@@ -45,6 +47,7 @@ export type Cut = {
   units: number[];
   count: number;
   payload: Uint8Array[];
+  bytes: number;
   after: number;
   /** Listening time at which the first of them was read. */
   readMs: number;
@@ -67,7 +70,9 @@ export class LiveEpic {
   readonly #extents: Extent[] = [];
   /** Ready but for their bytes. */
   readonly #unloaded = new IntervalSet();
-  readonly #reloads = new Set<number>();
+  /** Stretches being read again, by their first unit, and their bytes. */
+  readonly #reloads = new Map<number, number>();
+  #reloadingBytes = 0;
   readonly #delayed = new Heap<{ unit: number; dueWallMs: number }>((a, b) => a.dueWallMs - b.dueWallMs);
 
   constructor(epic: Epic) {
@@ -99,7 +104,7 @@ export class LiveEpic {
   /** Takes in a stretch read again. Returns false when nobody waits for it any more. */
   reload(batch: Batch): boolean {
     const extent = this.#extentOf(batch.first);
-    this.#reloads.delete(batch.first);
+    this.#reloaded(batch.first);
     if (!extent || extent.first !== batch.first) return false;
     assert(
       extent.end === batch.first + batch.count,
@@ -116,7 +121,7 @@ export class LiveEpic {
 
   /** A stretch could not be read again: it will be asked for anew. */
   reloadFailed(first: number): void {
-    this.#reloads.delete(first);
+    this.#reloaded(first);
   }
 
   /** Makes units ready again that were granted, delayed or lost. */
@@ -134,17 +139,22 @@ export class LiveEpic {
     }
   }
 
-  /** Reads that units waiting for their bytes need; each is asked for once. */
-  reloads(): Read[] {
+  /**
+   * Reads that units waiting for their bytes need, each asked for once, as long as no more than `bytesMax`
+   * is in memory or on its way: what lost workers leave behind may be more than that.
+   */
+  reloads(bytesMax: number): Read[] {
     const reads: Read[] = [];
     let unit = this.#unloaded.first;
-    while (unit !== undefined) {
+    while (unit !== undefined && this.loadedBytes + this.#reloadingBytes < bytesMax) {
       const extent = this.#extentOf(unit);
       assert(extent, `unit ${unit} of ${this.epic.id} waits for bytes that have no place`);
       if (!this.#reloads.has(extent.first)) {
-        this.#reloads.add(extent.first);
         const { first, end, offset, next } = extent;
-        reads.push({ offset, first, units: end - first, bytes: next - offset });
+        const bytes = next - offset;
+        this.#reloads.set(first, bytes);
+        this.#reloadingBytes += bytes;
+        reads.push({ offset, first, units: end - first, bytes });
       }
       const rest = this.#unloaded.intersect([extent.end, Number.MAX_SAFE_INTEGER]);
       unit = rest[0];
@@ -166,8 +176,8 @@ export class LiveEpic {
 
   /** Cuts up to `count` ready units, lowest first, within the size of one grant; undefined when none. */
   cut(count: number): Cut | undefined {
-    const cut: Cut = { units: [], count: 0, payload: [], after: 0, readMs: Number.MAX_SAFE_INTEGER };
-    let room = GRANT_BYTES_MAX;
+    const readMs = Number.MAX_SAFE_INTEGER;
+    const cut: Cut = { units: [], count: 0, payload: [], bytes: 0, after: 0, readMs };
     while (cut.count < count && cut.units.length < RANGES_MAX) {
       const from = this.ready.first;
       if (from === undefined) break;
@@ -176,10 +186,11 @@ export class LiveEpic {
       const upTo = Math.min(this.ready.firstGap(from), extent.end, from + count - cut.count);
       const { framed, starts } = extent.bytes;
       const begin = starts[from - extent.first] as number;
-      const to = extent.first + lastWithin(starts, from - extent.first, upTo - extent.first, begin + room);
+      const limit = begin + GRANT_BYTES_MAX - cut.bytes;
+      const to = extent.first + lastWithin(starts, from - extent.first, upTo - extent.first, limit);
       if (to === from) break;
       const bytes = framed.subarray(begin, starts[to - extent.first]);
-      room -= bytes.length;
+      cut.bytes += bytes.length;
       this.ready.remove(from, to);
       appendRange(cut.units, from, to);
       cut.count += to - from;
@@ -221,6 +232,11 @@ export class LiveEpic {
       const extent = this.#extents.shift(); // L2
       if (extent) this.#unload(extent);
     }
+  }
+
+  #reloaded(first: number): void {
+    this.#reloadingBytes -= this.#reloads.get(first) ?? 0;
+    this.#reloads.delete(first);
   }
 
   #unloadIfGranted(extent: Extent): void {

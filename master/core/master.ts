@@ -13,7 +13,7 @@
 import { unreachable } from '../../shared/core/errors.ts';
 import { EPICS_ACTIVE_MAX, SESSIONS_MAX, TICK_MS } from '../../shared/core/limits.ts';
 import { PROTOCOL_VERSION, type WorkerMessage } from '../../shared/protocol/messages.ts';
-import { Availability, available, recall, worksWanting } from './availability.ts';
+import { Availability, available, drainSession, recall, worksWanting } from './availability.ts';
 import { cancel, closeOverdue, finishIfDone } from './closing.ts';
 import { dispatch } from './dispatch.ts';
 import { expireLeases, hear, lapse, takeHeartbeat, takeHello } from './leases.ts';
@@ -28,6 +28,7 @@ export type MasterInput =
   | { type: 'message'; from: string; message: WorkerMessage }
   | { type: 'submit'; epic: Omit<EpicRecordOf<'epic-submitted'>, 'k' | 'wallMs'> }
   | { type: 'cancel'; epic: string; reason: string }
+  | { type: 'drain'; session: string }
   | { type: 'batch'; epic: string; batch: Batch }
   | { type: 'read-failed'; epic: string; first: number; message: string }
   | { type: 'tick' };
@@ -74,6 +75,8 @@ export class Master {
         return this.#submit(input.epic);
       case 'cancel':
         return cancel(s, input.epic, input.reason);
+      case 'drain':
+        return drainSession(s, input.session);
       case 'batch':
         return takeBatch(s, input.epic, input.batch);
       case 'read-failed':

@@ -19,7 +19,7 @@ const READ_RETRY_MS = 5_000;
 export function wantReads(s: MasterState, live: LiveEpic): void {
   const { epic } = live;
   if (!epic.active) return;
-  for (const read of live.reloads()) s.read({ epic: epic.id, ...read });
+  for (const read of live.reloads(s.settings.lookAheadBytes)) s.read({ epic: epic.id, ...read });
   if (epic.drained || live.reading || (live.readFault && live.readFault.retryAtMs > s.listenedMs)) return;
   if (epic.closing === undefined && !worthReading(s, live)) return;
   live.reading = true;

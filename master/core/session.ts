@@ -6,6 +6,7 @@
  *     message never changes how much a worker ends up holding (G8).
  * S2: grant numbers of a session never repeat within a term, also not after its lease expired.
  */
+import { HELD_BYTES_MAX } from '../../shared/core/limits.ts';
 import type { Demand, Hello, StepCounters, WorkManifest } from '../../shared/protocol/messages.ts';
 import type { Grant } from './live.ts';
 
@@ -21,6 +22,8 @@ export class Session {
   labels: Readonly<Record<string, string>> = {};
   slots = 0;
   readonly grants = new Map<number, Grant>();
+  /** Bytes of the units in its grants, about. */
+  bytes = 0;
   /** Listening time at which the lease lapses. */
   leaseUntilMs = 0;
   lastHeardMonoMs = 0;
@@ -45,7 +48,8 @@ export class Session {
 
   /** Units that still fit (S1). */
   get credit(): number {
-    return this.draining || this.expired ? 0 : this.#level - this.#sentUnits;
+    if (this.draining || this.expired || this.bytes >= HELD_BYTES_MAX) return 0;
+    return this.#level - this.#sentUnits;
   }
 
   get lastGrant(): number {
@@ -106,6 +110,7 @@ export class Session {
   expire(): void {
     this.expired = true;
     this.grants.clear();
+    this.bytes = 0;
     this.#sent = [];
     this.#sentUnits = 0;
     this.#level = 0;

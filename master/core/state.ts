@@ -170,7 +170,12 @@ export class MasterState {
 
   /** Takes units out of a grant; drops the grant when it is empty. Returns how many it held. */
   release(grant: Grant, units: Ranges): number {
+    const before = grant.units.count;
     const count = grant.units.removeAll(units);
+    const session = this.sessions.get(grant.session);
+    const bytes = before === 0 ? 0 : Math.floor((grant.bytes * count) / before);
+    grant.bytes -= bytes;
+    if (session) session.bytes -= bytes;
     grant.live.leased -= count;
     this.touched.add(grant.live);
     if (grant.units.isEmpty) this.dropGrant(grant);
@@ -182,6 +187,7 @@ export class MasterState {
     this.touched.add(grant.live);
     grant.live.grants.delete(grant);
     const session = this.sessions.get(grant.session);
+    if (session) session.bytes -= grant.bytes;
     assert(session?.grants.delete(grant.n), `grant ${grant.n} of ${grant.session} is not on its session`);
   }
 

@@ -40,6 +40,8 @@ export type MasterApi = {
   /** Throws not_found or wrong_state. */
   cancel(id: string, reason: string): Promise<EpicStatus>;
   workers(): WorkerView[];
+  /** Has a worker (by id, or by a name that one worker has) drain and end. Throws not_found, ambiguous_name. */
+  drainWorker(idOrName: string): WorkerView;
   masters(): MasterView[];
   /** Ids of the epics that changed, told at most every 100 ms. Returns the unsubscribe. */
   onChange(listener: (epics: ReadonlySet<string>) => void): () => void;

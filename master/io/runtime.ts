@@ -199,6 +199,17 @@ export class MasterRuntime implements MasterApi {
       }));
   }
 
+  drainWorker(idOrName: string): WorkerView {
+    const found = this.workers().filter(({ id, name }) => id === idOrName || name === idOrName);
+    const worker = found.find(({ id }) => id === idOrName) ?? found[0];
+    if (!worker) throw new GimmeError('not_found', `there is no worker ${idOrName}`);
+    if (found.length > 1 && worker.id !== idOrName) {
+      throw new GimmeError('ambiguous_name', `${found.length} workers are named ${idOrName}; use the id`);
+    }
+    this.#step({ type: 'drain', session: worker.id });
+    return { ...worker, state: 'draining' };
+  }
+
   masters(): MasterView[] {
     const { term, live } = this.#core.state;
     const { store, bus } = this.#parts;

@@ -87,6 +87,11 @@ export const RECALL_AFTER_MS = 250;
 export const HELD_UNITS_MAX = 32_768;
 /** Measured work a worker keeps ahead of itself. */
 export const AHEAD_MS = 200;
+/**
+ * Unit bytes that one session holds, a grant over at most. With what else is sent it stays below
+ * PEER_BUFFER_BYTES_MAX, so that no worker is cut for what it asked for.
+ */
+export const HELD_BYTES_MAX = 6 * MB;
 /** How long finished units may wait on a worker before they are reported. */
 export const REPORT_AFTER_MS = 20;
 /** A retry delay up to this is waited on the worker, without a slot; a longer one goes back to the master. */

@@ -6,8 +6,19 @@ import type { Effect } from '../protocol/messages.ts';
 import { isId } from './ids.ts';
 import { STEPS_MAX } from './limits.ts';
 
+/**
+ * What a step threw or returned, known by a mark and not by its class: a user's module may bring its own
+ * copy of this package.
+ */
+const KIND = Symbol.for('gimmework.kind');
+
+function kindOf(value: unknown): unknown {
+  return typeof value === 'object' && value !== null ? (value as { [KIND]?: unknown })[KIND] : undefined;
+}
+
 /** Thrown by a step: try this step again, after `afterMs` if given, else by the step's backoff. */
 export class RetryableError extends Error {
+  readonly [KIND] = 'retryable';
   readonly code: string;
   readonly afterMs: number | undefined;
   constructor(message: string, options: { code?: string; afterMs?: number; cause?: unknown } = {}) {
@@ -16,38 +27,51 @@ export class RetryableError extends Error {
     this.code = options.code ?? 'step_failed';
     this.afterMs = options.afterMs;
   }
+
+  static override [Symbol.hasInstance](value: unknown): boolean {
+    return kindOf(value) === 'retryable';
+  }
 }
 
 /** Thrown by a step: this unit has failed for good. */
 export class PermanentError extends Error {
+  readonly [KIND] = 'permanent';
   readonly code: string;
   constructor(message: string, options: { code?: string; cause?: unknown } = {}) {
     super(message, { cause: options.cause });
     this.name = 'PermanentError';
     this.code = options.code ?? 'step_failed';
   }
+
+  static override [Symbol.hasInstance](value: unknown): boolean {
+    return kindOf(value) === 'permanent';
+  }
 }
 
 /** Thrown by a step: nobody can know whether the effect happened. The unit becomes `unknown`. */
 export class UnknownOutcomeError extends Error {
+  readonly [KIND] = 'unknown';
   readonly code: string;
   constructor(message: string, options: { code?: string; cause?: unknown } = {}) {
     super(message, { cause: options.cause });
     this.name = 'UnknownOutcomeError';
     this.code = options.code ?? 'effect_unknown';
   }
+
+  static override [Symbol.hasInstance](value: unknown): boolean {
+    return kindOf(value) === 'unknown';
+  }
 }
 
-const SKIP = Symbol('skip');
-export type Skip = { readonly [SKIP]: true; readonly reason: string };
+export type Skip = { readonly [KIND]: 'skip'; readonly reason: string };
 
 /** Returned by a step: this unit needs nothing more. It ends as `skipped`. */
 export function skip(reason: string): Skip {
-  return { [SKIP]: true, reason };
+  return { [KIND]: 'skip', reason };
 }
 
 export function isSkip(value: unknown): value is Skip {
-  return typeof value === 'object' && value !== null && SKIP in value;
+  return kindOf(value) === 'skip';
 }
 
 /** What a step is given beside its input. */

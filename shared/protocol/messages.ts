@@ -105,8 +105,8 @@ export type Work = {
 };
 export type Proceed = { t: 'proceed'; term: number; n: number; go: Ranges; skip: Ranges };
 export type Settled = { t: 'settled'; term: number; grants: { n: number; units: Ranges }[] };
-/** Give back up to `count` units that have not started. */
-export type Recall = { t: 'recall'; term: number; count: number };
+/** Give back up to `count` units that have not started; with `then: 'end'`, all of them, ask for no more and end. */
+export type Recall = { t: 'recall'; term: number; count: number; then?: 'end' };
 /** Stop these units (all of the epic where `units` is absent): their outcome is decided elsewhere. */
 export type Abort = { t: 'abort'; term: number; epic: string; units?: Ranges };
 /** Part `part` (from 0) of `parts` of a brief. Payload: one unit, the bytes. */

@@ -55,6 +55,8 @@ export type WorkerOutput = {
   aborts: Run[];
   /** Briefs that are needed to start what is held. */
   briefs: { work: string; hash: string }[];
+  /** An operator wants this worker to drain and end. */
+  drain: boolean;
   /** Everything begun is settled and nothing is held: the process may end. */
   drained: boolean;
   /** The master refuses this worker for good. */
@@ -194,6 +196,7 @@ export class Worker {
         return;
       case 'recall':
         if (message.term !== this.#master?.term) return; // G5
+        if (message.then === 'end') this.#out.drain = true;
         return this.#holdings.recall(message.count, this.#nowMs);
       case 'abort':
         if (message.term !== this.#master?.term) return; // G5
@@ -385,5 +388,14 @@ function briefKey(held: { work: string; brief: string }): string {
 }
 
 function blank(): WorkerOutput {
-  return { messages: [], proceeds: [], aborts: [], briefs: [], drained: false, fatal: undefined, wakeAt: 0 };
+  return {
+    messages: [],
+    proceeds: [],
+    aborts: [],
+    briefs: [],
+    drain: false,
+    drained: false,
+    fatal: undefined,
+    wakeAt: 0,
+  };
 }

@@ -42,6 +42,7 @@ export class WorkerRuntime {
   /** Briefs asked for and not yet here, and when they were asked for. */
   readonly #wanted = new Map<string, { works: Set<string>; askedMs: number }>();
   readonly #closed: { promise: Promise<void>; resolve: () => void; reject: (error: Error) => void };
+  readonly #toldToDrain = withResolvers();
   #scheduled = false;
   #cancelWake: () => void = () => {};
   #wakeAt = Number.POSITIVE_INFINITY;
@@ -76,6 +77,11 @@ export class WorkerRuntime {
   /** Resolves when this worker has ended; rejects when a master refused it for good. */
   get closed(): Promise<void> {
     return this.#closed.promise;
+  }
+
+  /** Resolves when an operator drains this worker through its master. */
+  get toldToDrain(): Promise<void> {
+    return this.#toldToDrain.promise;
   }
 
   /** Units held and not yet told settled: this worker's mailbox. */
@@ -170,6 +176,7 @@ export class WorkerRuntime {
       return;
     }
     if (input.type === 'tick') this.#askAgain();
+    if (output.drain) this.#toldToDrain.resolve();
     if (output.drained) this.#drained?.();
     this.#wake(output.wakeAt);
     if (input.type !== 'ran') this.#schedule();

@@ -46,6 +46,12 @@ export class FakeMaster implements MasterApi {
     return this.offered;
   }
 
+  drainWorker(idOrName: string): WorkerView {
+    const worker = this.offered.find(({ id, name }) => id === idOrName || name === idOrName);
+    if (!worker) throw new GimmeError('not_found', `there is no worker ${idOrName}`);
+    return { ...worker, state: 'draining' };
+  }
+
   masters(): MasterView[] {
     return [{ id: this.id, term: 1, store: 'memory', link: 'websocket', epics: this.all.length, queues: {} }];
   }

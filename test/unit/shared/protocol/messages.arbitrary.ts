@@ -153,7 +153,12 @@ export const fromMaster: From<MasterMessage> = {
     term: whole,
     grants: some(plain({ n: whole, units: ranges })),
   }),
-  recall: bare({ t: fc.constant('recall'), term: whole, count: whole }),
+  recall: fc
+    .record(
+      { t: fc.constant('recall' as const), term: whole, count: whole, then: fc.constant('end' as const) },
+      { requiredKeys: ['t', 'term', 'count'], noNullPrototype: true },
+    )
+    .map((message) => ({ message, units: [] })),
   abort: fc
     .record(
       { t: fc.constant('abort' as const), term: whole, epic: id, units: ranges },
