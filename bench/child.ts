@@ -61,9 +61,8 @@ export class Child {
 
   /** The next line on its stdout. */
   async line(): Promise<string> {
-    const next = await Promise.race([this.#lines.next(), this.failed]);
-    if (next.done) throw new Error(`${this.name} closed its stdout`);
-    return next.value;
+    const next = await this.#lines.next();
+    return next.done ? this.failed : next.value;
   }
 
   send(message: object): void {

@@ -2,6 +2,7 @@
  * A cluster is a master and its workers as real processes on this machine, linked over WebSocket, and one
  * epic run on it. Owns the start, the measuring and the stop; what is measured is the benchmark's business.
  */
+import { basename, dirname } from 'node:path';
 import { performance } from 'node:perf_hooks';
 import { setTimeout as pause } from 'node:timers/promises';
 import { Client, type EpicStatus, type Submit } from '../client/index.ts';
@@ -14,7 +15,7 @@ export type ClusterOptions = {
   /** What `--works` is given. */
   works: string;
   workerArgs?: readonly string[];
-  /** Folder that gets the CPU profiles of the master and of the first worker. */
+  /** Path and prefix of the CPU profiles of the master and of the first worker (`profilePath`). */
   profiles?: string;
 };
 
@@ -155,9 +156,15 @@ export class Cluster {
   }
 }
 
-function profileArgs(folder: string | undefined, name: string): string[] {
-  if (folder === undefined) return [];
-  return ['--cpu-prof', `--cpu-prof-dir=${folder}`, `--cpu-prof-name=${name}.cpuprofile`];
+/** The file of a process's CPU profile. */
+export function profilePath(profiles: string, name: 'master' | 'worker'): string {
+  return `${profiles}-${name}.cpuprofile`;
+}
+
+function profileArgs(profiles: string | undefined, name: 'master' | 'worker'): string[] {
+  if (profiles === undefined) return [];
+  const path = profilePath(profiles, name);
+  return ['--cpu-prof', `--cpu-prof-dir=${dirname(path)}`, `--cpu-prof-name=${basename(path)}`];
 }
 
 function monoUs(): number {

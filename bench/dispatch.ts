@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { stdin } from '../client/index.ts';
 import type { Benchmark, Verdict } from './benchmark.ts';
 import { installBullmq, type PeerRun, runBullmq } from './bullmq.ts';
-import { Cluster, type EpicRun } from './cluster.ts';
+import { Cluster, type EpicRun, profilePath } from './cluster.ts';
 import type { BenchOptions } from './options.ts';
 import type { Place } from './place.ts';
 import { profileLines } from './profile.ts';
@@ -63,10 +63,10 @@ async function runOurs(place: Place, options: BenchOptions, units: number, profi
 }
 
 async function profiled(place: Place, options: BenchOptions, units: number): Promise<Verdict> {
-  const folder = place.newFolder();
-  const run = await runOurs(place, options, units, folder);
-  const of = (name: string, title: string): string[] =>
-    profileLines(join(folder, `${name}.cpuprofile`), title, run.window, units, place.built(''));
+  const profiles = join(options.out, 'dispatch');
+  const run = await runOurs(place, options, units, profiles);
+  const of = (name: 'master' | 'worker', title: string): string[] =>
+    profileLines(profilePath(profiles, name), title, run.window, units, place.built(''));
   const lines = [...of('master', 'master'), '', ...of('worker', `worker 1 of ${options.workers}`)];
   return { lines, results: { ours: [run] }, broken: [] };
 }

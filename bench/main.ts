@@ -17,7 +17,7 @@ import { dispatch } from './dispatch.ts';
 import { memory } from './memory.ts';
 import { newsletter } from './newsletter.ts';
 import { type BenchOptions, readOptions, USAGE } from './options.ts';
-import { Place, ROOT } from './place.ts';
+import { Place } from './place.ts';
 
 const BENCHMARKS: ReadonlyMap<string, Benchmark> = new Map(Object.entries({ dispatch, memory, newsletter }));
 
@@ -25,6 +25,7 @@ async function main(args: readonly string[]): Promise<number> {
   const { name, options } = readOptions(args);
   const benchmark = BENCHMARKS.get(name);
   if (!benchmark) throw new GimmeError('usage', `there is no benchmark ${name}\n${USAGE}`);
+  mkdirSync(options.out, { recursive: true });
   const place = new Place();
   process.once('exit', () => place.leave());
   const interrupted = new Promise<Stop>((resolve) => {
@@ -47,10 +48,8 @@ async function measure(benchmark: Benchmark, place: Place, options: BenchOptions
 
 /** Writes the run as JSON and returns the file's path. */
 function keep(name: string, options: BenchOptions, { results, broken }: Verdict): string {
-  const folder = options.out ?? join(ROOT, 'bench', 'results');
-  mkdirSync(folder, { recursive: true });
   const at = new Date().toISOString();
-  const file = join(folder, `${name}-${at.replace(/[:.]/g, '-')}.json`);
+  const file = join(options.out, `${name}-${at.replace(/[:.]/g, '-')}.json`);
   const machine = { cores: availableParallelism(), node: process.version };
   const run = { benchmark: name, at, version: VERSION, machine, options, broken, results };
   writeFileSync(file, `${JSON.stringify(run, null, 2)}\n`);

@@ -4,7 +4,7 @@ import { readBrief } from '../cli/brief.ts';
 import { stdin } from '../client/index.ts';
 import { generateRecipients, samplePaths } from '../works/newsletter/main.ts';
 import type { Benchmark } from './benchmark.ts';
-import { Cluster } from './cluster.ts';
+import { Cluster, profilePath } from './cluster.ts';
 import { profileLines } from './profile.ts';
 import { fixed, table, whole } from './table.ts';
 
@@ -18,7 +18,7 @@ export const newsletter: Benchmark = async (place, options) => {
   const stubArgs = ['--listen', '127.0.0.1:0', '--defer', '0%', '--reject', '0%', '--output', 'jsonl'];
   const stub = place.gimme('stub', ['smtp-stub', ...stubArgs]);
   const { listening } = JSON.parse(await stub.line()) as { listening: { port: number } };
-  const profiles = options.profile ? { profiles: place.newFolder() } : {};
+  const profiles = options.profile ? { profiles: join(options.out, 'newsletter') } : {};
   const workerArgs = ['--smtp', `smtp://127.0.0.1:${listening.port}`];
   const cluster = await Cluster.start(place, {
     workers,
@@ -47,8 +47,8 @@ export const newsletter: Benchmark = async (place, options) => {
     ...table(['CPU µs/mail', ''], rows),
   ];
   if (profiles.profiles !== undefined) {
-    for (const name of ['master', 'worker']) {
-      const file = join(profiles.profiles, `${name}.cpuprofile`);
+    for (const name of ['master', 'worker'] as const) {
+      const file = profilePath(profiles.profiles, name);
       lines.push('', ...profileLines(file, name, run.window, units, place.built('')));
     }
   }

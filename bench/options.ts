@@ -1,6 +1,8 @@
 /** The options of `npm run bench`: which there are, their bounds, and what a wrong one gets. */
+import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { GimmeError } from '../shared/core/errors.ts';
+import { ROOT } from './place.ts';
 
 export type BenchOptions = {
   /** Units of the (larger) run. */
@@ -12,8 +14,8 @@ export type BenchOptions = {
   /** Exit 1 when a promise is not kept. */
   assert: boolean;
   profile: boolean;
-  /** Folder that gets the JSON of the run. */
-  out: string | undefined;
+  /** Folder that gets the JSON of the run and its CPU profiles. */
+  out: string;
   /** dispatch: jobs of one BullMQ run, its concurrency, and whether it is run at all. */
   peers: boolean;
   peerUnits: number;
@@ -34,13 +36,14 @@ export const USAGE = `npm run bench -- <name> [options]
   --slots N        slots of each (16)
   --assert         exit 1 when a promise is not kept: 10x BullMQ, memory within 1.3x
   --profile        CPU profiles of the master and one worker: the 20 highest self times
-  --out DIR        folder for the JSON of the run (bench/results)
+  --out DIR        folder for the JSON and the profiles (bench/results)
   --no-peers       dispatch: without BullMQ
   --peer-units N   dispatch: jobs of one BullMQ run (60,000)
   --concurrency N  dispatch: concurrency of one BullMQ process (100)
   --base N         memory: units of the smaller run (50,000)
   --source KIND    memory: upload (default) or range`;
 
+const RESULTS = join(ROOT, 'bench', 'results');
 const COUNT_MAX = 1_000_000_000;
 
 /** Reads the arguments; throws `usage`. Nothing unknown is ignored. */
@@ -63,7 +66,7 @@ export function readOptions(args: readonly string[]): { name: string; options: B
       slots: count('slots', values.slots),
       assert: values.assert,
       profile: values.profile,
-      out: values.out,
+      out: resolve(values.out),
       peers: !values['no-peers'],
       peerUnits: count('peer-units', values['peer-units']),
       concurrency: count('concurrency', values.concurrency),
@@ -85,7 +88,7 @@ function parsed(args: readonly string[]) {
         slots: { type: 'string', default: '16' },
         assert: { type: 'boolean', default: false },
         profile: { type: 'boolean', default: false },
-        out: { type: 'string' },
+        out: { type: 'string', default: RESULTS },
         'no-peers': { type: 'boolean', default: false },
         'peer-units': { type: 'string', default: '60000' },
         concurrency: { type: 'string', default: '100' },
