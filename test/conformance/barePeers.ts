@@ -60,7 +60,7 @@ export function handshake(path: string, headers: string[] = []): string {
 
 /** Connects, asks for an upgrade and gives the socket with the status line of the answer. */
 export async function bareUpgrade(port: number, path: string, headers?: string[]): Promise<[Socket, string]> {
-  const socket = connect(port, '127.0.0.1');
+  const socket = connect({ port, host: '127.0.0.1', noDelay: true });
   socket.on('error', () => socket.destroy());
   socket.write(handshake(path, headers));
   const [answer] = (await once(socket, 'data')) as [Buffer];
@@ -85,15 +85,18 @@ export function bareFrame(opcode: number, payload: Uint8Array): Buffer {
 }
 
 /** A master without a library: it answers the handshake, then what it does is up to the test. */
-export async function bareMaster(t: TestContext, onLink: (socket: Duplex) => void): Promise<number> {
+export async function bareMaster(
+  t: TestContext,
+  onLink: (socket: Duplex) => void,
+  headers = [`X-Gimmework-Master: ${MASTER}`],
+): Promise<number> {
   const server = serverOf(t);
   server.http.on('upgrade', (request, socket: Duplex) => {
     const key = `${request.headers['sec-websocket-key']}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`;
     const accept = createHash('sha1').update(key).digest('base64');
     const head = ['HTTP/1.1 101 Switching Protocols', 'Upgrade: websocket', 'Connection: Upgrade'];
-    const ours = [`Sec-WebSocket-Accept: ${accept}`, `X-Gimmework-Master: ${MASTER}`];
     socket.on('error', () => socket.destroy());
-    socket.write([...head, ...ours, '', ''].join('\r\n'));
+    socket.write([...head, `Sec-WebSocket-Accept: ${accept}`, ...headers, '', ''].join('\r\n'));
     onLink(socket);
   });
   return server.listen();

@@ -308,8 +308,9 @@ function slowness(check: Check): void {
 }
 
 function closing(check: Check): void {
+  // More than the system takes at once, so that most of it is still to be sent; less than the limit of a peer.
   const COUNT = 500;
-  const frame = (i: number): Buffer => Buffer.alloc(4_096, `${i};`);
+  const frame = (i: number): Buffer => Buffer.alloc(14_000, `${i};`);
   const all = Array.from({ length: COUNT }, (_, i) => frame(i).toString());
 
   check('a worker that closes first delivers what was accepted', async (rig) => {

@@ -1,5 +1,6 @@
 /** A worker's end stands up to masters that do not behave: silent, stalled, refusing, absent, misaddressed. */
 import assert from 'node:assert/strict';
+import dns from 'node:dns';
 import type { Duplex } from 'node:stream';
 import { type TestContext, test } from 'node:test';
 import { PEER_BUFFER_BYTES_MAX } from '../../shared/core/limits.ts';
@@ -81,6 +82,24 @@ test('a master that does not read is left at the limit, and the worker says so',
   assert.equal(client.buffered(), 0);
 });
 
+test('whatever is not a master or speaks in texts is left, and the worker says so', TEST, async (t) => {
+  const cases: [string, string[] | undefined, string, number][] = [
+    ['an echo server', [], 'what answers there is not a Gimmework master', 0],
+    ['an invalid id', ['X-Gimmework-Master: a.b'], 'what answers there is not a Gimmework master', 0],
+    ['a text', undefined, 'the master sent what is not a frame', 1],
+  ];
+  for (const [what, headers, reason, ups] of cases) {
+    const port = await bareMaster(t, (socket) => socket.write(Buffer.of(0x81, 2, 0x7b, 0x7d)), headers);
+    const client = clientOf(t, port);
+    const watch = new Watch();
+    const open = client.open(watch).catch(() => {});
+    await watch.until(() => watch.downs.length === 1);
+    assert.deepEqual([watch.downs, watch.ups, watch.frames.length], [[reason], ups, 0], what);
+    await client.close();
+    await open;
+  }
+});
+
 test('attempts back off by full jitter, 100 ms doubling to 5 s, and start afresh', TEST, async (t) => {
   const delaysMs: number[] = [];
   let runTimer = (): void => {};
@@ -143,6 +162,27 @@ test('a refused worker is told at once, one that meets something else waits', TE
       await rejected;
     }
   }
+});
+
+test('a failure of which the system only gives a code is told by the code', TEST, async (t) => {
+  const server = serverOf(t);
+  const port = await server.listen();
+  await server.kill();
+  // Two addresses tried, none answering: an AggregateError, whose message is empty.
+  const both = [
+    { address: '127.0.0.1', family: 4 },
+    { address: '127.0.0.2', family: 4 },
+  ];
+  t.mock.method(dns, 'lookup', (_name: string, _options: unknown, done: (...args: unknown[]) => void) => {
+    done(null, both);
+  });
+  const client = clientOf(t, port, { url: `ws://localhost:${port}` });
+  const watch = new Watch();
+  const rejected = assert.rejects(client.open(watch), { code: 'link_down' });
+  await watch.until(() => watch.downs.length === 1);
+  assert.deepEqual(watch.downs, ['ECONNREFUSED']);
+  await client.close();
+  await rejected;
 });
 
 test('a refusal after the link was up is waited out', TEST, async (t) => {

@@ -122,7 +122,10 @@ test('a worker told to leave that stays is cut, whatever it sends', TEST, async 
     const newer = await bareWorker(port, 'same');
     stubborn.write(bareFrame(0x2, bytes('still me')));
     for (let sweep = 0; sweep < 3; sweep++) {
-      stubborn.write(bareFrame(0xa, new Uint8Array(0)));
+      // Written out first, so that the hub has it before what the newer one sends.
+      await new Promise((resolve) => {
+        stubborn.write(bareFrame(0xa, new Uint8Array(0)), resolve);
+      });
       newer.write(bareFrame(0x2, bytes(`newer ${sweep}`)));
       await atHub.until(() => atHub.frames.length === sweep + 1);
       clock.advance(2_000);
