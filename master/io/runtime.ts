@@ -8,13 +8,13 @@
  * P4: frames that are queued are taken before a tick may expire anyone.
  */
 import { GimmeError, unreachable } from '../../shared/core/errors.ts';
-import { BRIEF_PART_BYTES, CHECKPOINT_RECORDS } from '../../shared/core/limits.ts';
+import { CHECKPOINT_RECORDS } from '../../shared/core/limits.ts';
 import type { Bus } from '../../shared/io/bus.ts';
 import type { Clock } from '../../shared/io/clock.ts';
 import type { Log } from '../../shared/io/log.ts';
 import type { BriefEnvelope, EpicState, EpicStatus, UnitFormat } from '../../shared/protocol/api.ts';
-import { decodeWorkerMessage, encodeFrame, prefixed } from '../../shared/protocol/codec.ts';
-import type { MasterMessage, WorkerMessage } from '../../shared/protocol/messages.ts';
+import { decodeWorkerMessage, encodeFrame } from '../../shared/protocol/codec.ts';
+import type { WorkerMessage } from '../../shared/protocol/messages.ts';
 import type { Epic } from '../core/epic.ts';
 import { Ledger } from '../core/ledger.ts';
 import { Master, type MasterInput } from '../core/master.ts';
@@ -22,6 +22,7 @@ import type { EpicRecord } from '../core/records.ts';
 import type { SourceSpec } from '../core/source.ts';
 import type { CoreSettings, MasterState, Outgoing, ReadWanted } from '../core/state.ts';
 import type { MasterApi, MasterView, SubmitRequest, WorkerView } from './api.ts';
+import { BriefSender } from './briefSender.ts';
 import type { Briefs } from './briefs.ts';
 import { type Depth, Depths } from './depths.ts';
 import { Journal } from './journal.ts';
@@ -59,6 +60,7 @@ export class MasterRuntime implements MasterApi {
   readonly #parts: RuntimeParts;
   readonly #core: Master;
   readonly #journal: Journal;
+  readonly #briefSender: BriefSender;
   /** Only what is synced (P3). */
   readonly #seen = new Ledger();
   readonly #order: string[] = [];
@@ -89,6 +91,7 @@ export class MasterRuntime implements MasterApi {
       send: (message) => this.#send(message),
       onFatal: parts.onFatal,
     });
+    this.#briefSender = new BriefSender(parts);
     this.depths = new Depths(this.#core.state, parts.bus);
   }
 
@@ -123,6 +126,7 @@ export class MasterRuntime implements MasterApi {
   /** Stops taking input, makes durable what was decided, and closes the link. */
   async close(): Promise<void> {
     this.#open = false;
+    this.#briefSender.close();
     this.#cancelWake();
     for (const cancel of this.#cancelTimers) cancel();
     await this.#journal.settled();
@@ -237,7 +241,7 @@ export class MasterRuntime implements MasterApi {
       if (!this.#core.state.sessions.has(from)) this.#refuse(from, error);
       return this.#parts.log.warn('refused a message', { from, code: error.code, why: error.message });
     }
-    if (message.t === 'want-brief') void this.#sendBrief(from, message.hash);
+    if (message.t === 'want-brief') void this.#briefSender.send(from, message.hash);
     if (message.t === 'heartbeat') this.#steps.take(from, message.steps, (epic) => this.#isActive(epic));
     this.#step({ type: 'message', from, message });
   }
@@ -312,20 +316,6 @@ export class MasterRuntime implements MasterApi {
       const message = error instanceof Error ? error.message : String(error);
       this.#parts.log.error('cannot read a source', { epic: id, why: message });
       if (this.#open) this.#step({ type: 'read-failed', epic: id, first, message });
-    }
-  }
-
-  async #sendBrief(session: string, hash: string): Promise<void> {
-    try {
-      const bytes = await this.#parts.briefs.get(hash);
-      const parts = Math.max(1, Math.ceil(bytes.length / BRIEF_PART_BYTES));
-      for (let part = 0; part < parts; part++) {
-        const piece = bytes.subarray(part * BRIEF_PART_BYTES, (part + 1) * BRIEF_PART_BYTES);
-        const message: MasterMessage = { t: 'brief', hash, part, parts };
-        this.#parts.bus.send({ to: 'worker', id: session }, encodeFrame(message, [prefixed(piece)]));
-      }
-    } catch (error) {
-      this.#parts.log.warn('cannot send a brief', { hash, session, why: (error as Error).message });
     }
   }
 
