@@ -1,4 +1,4 @@
-/** The Bus over memory keeps what a Bus promises; and it loses and doubles frames where a test asks for it. */
+/** The Bus over memory keeps what a Bus promises, and loses and doubles frames where a test asks for it. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { MemoryNetwork } from '../../shared/io/bus/memory.ts';
@@ -40,7 +40,7 @@ async function setup(): Promise<BusRig> {
   };
 }
 
-test('a frame is copied: what the sender or a receiver does to it later changes nothing for others', async () => {
+test('a frame is copied: what one does to it later changes nothing for others', async () => {
   const network = new MemoryNetwork();
   const master = network.master(MASTER);
   await opened(master);

@@ -308,7 +308,7 @@ function slowness(check: Check): void {
 }
 
 function closing(check: Check): void {
-  // More than the system takes at once, so that most of it is still to be sent; less than the limit of a peer.
+  // More than the system takes at once, so that much of it is still to be sent; less than a peer's limit.
   const COUNT = 500;
   const frame = (i: number): Buffer => Buffer.alloc(14_000, `${i};`);
   const all = Array.from({ length: COUNT }, (_, i) => frame(i).toString());

@@ -29,7 +29,7 @@ import { CLOSE_REPLACED, LINK_PATH, MASTER_HEADER } from './wsLink.ts';
 export type WsClientOptions = {
   /** The session. */
   id: string;
-  /** `ws://host:port` or `http://host:port` (or `wss:`, `https:`), with a path if a proxy stands before the master. */
+  /** `ws://host:port` or `http://…` (or `wss:`, `https:`), with a path if a proxy stands before the master. */
   url: string;
   clock?: Clock;
   /** From 0 up to, not including, 1; spreads the attempts of many workers. Defaults to Math.random. */
