@@ -1,4 +1,4 @@
-/** A worker's end stands up to masters that do not behave: silent, stalled, refusing, absent or no masters. */
+/** A worker's end stands up to masters that do not behave: silent, stalled, refusing, absent, or none. */
 import assert from 'node:assert/strict';
 import dns from 'node:dns';
 import type { Duplex } from 'node:stream';
