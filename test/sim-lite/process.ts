@@ -1,0 +1,37 @@
+/** A process of the model: what reaches it waits while it is stopped (as by SIGSTOP) and is gone once it is dead. */
+import type { Timeline } from './timeline.ts';
+
+export class Process {
+  isDead = false;
+  readonly #timeline: Timeline;
+  #stoppedUntilMs = 0;
+  #waiting: (() => void)[] = [];
+
+  constructor(timeline: Timeline) {
+    this.#timeline = timeline;
+  }
+
+  /** Runs this now, or when the process goes on, in the order of the calls. */
+  run(what: () => void): void {
+    if (this.isDead) return;
+    if (this.#timeline.nowMs < this.#stoppedUntilMs || this.#waiting.length > 0) this.#waiting.push(what);
+    else what();
+  }
+
+  /** Runs this in the process after a time. */
+  after(ms: number, what: () => void): void {
+    this.#timeline.after(ms, () => this.run(what));
+  }
+
+  stop(ms: number): void {
+    this.#stoppedUntilMs = Math.max(this.#stoppedUntilMs, this.#timeline.nowMs + ms);
+    this.#timeline.at(this.#stoppedUntilMs, () => this.#goOn());
+  }
+
+  #goOn(): void {
+    if (this.#timeline.nowMs < this.#stoppedUntilMs) return;
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    for (const what of waiting) if (!this.isDead) what();
+  }
+}

@@ -1,0 +1,173 @@
+/**
+ * A worker process of the model: the real core, with runs that take their time and end as the dice say.
+ * It stands for the shell and the executor: steps in order, no at-most-once step without asking, a retry
+ * of one step alone.
+ */
+import { assert } from '../../shared/core/errors.ts';
+import { decodeMasterMessage, encodeFrame } from '../../shared/protocol/codec.ts';
+import type { MasterMessage, WorkerMessage, WorkManifest } from '../../shared/protocol/messages.ts';
+import type { Run } from '../../worker/core/held.ts';
+import type { Outcome } from '../../worker/core/outcomes.ts';
+import { Worker, type WorkerInput, type WorkerOutput } from '../../worker/core/worker.ts';
+import type { Dice } from './dice.ts';
+import { Process } from './process.ts';
+import type { Timeline } from './timeline.ts';
+
+
+const ATTEMPTS = 4;
+
+export type Luck = { fail: number; retry: number; long: number; unknown: number; skip: number; runMs: number };
+
+export type WorkerParts = {
+  timeline: Timeline;
+  dice: Dice;
+  session: string;
+  works: readonly WorkManifest[];
+  slots: number;
+  heartbeatMs: number;
+  luck: () => Luck;
+  send: (message: WorkerMessage, frame: Uint8Array) => void;
+  /** The effect of a step happens now. */
+  effect: (run: Run, effect: WorkManifest['steps'][number]['effect']) => void;
+  /** Told after each message taken. */
+  watch: (message: MasterMessage | undefined) => void;
+  /** It has drained and ends. */
+  ended: () => void;
+};
+
+export class WorkerNode {
+  readonly core: Worker;
+  readonly process: Process;
+  readonly session: string;
+  readonly #parts: WorkerParts;
+  /** Runs whose step has not ended, and those among them whose signal fired. */
+  readonly #running = new Set<Run>();
+  readonly #aborted = new Set<Run>();
+  #wakeAt = Number.POSITIVE_INFINITY;
+
+  constructor(parts: WorkerParts) {
+    this.#parts = parts;
+    this.session = parts.session;
+    this.process = new Process(parts.timeline);
+    const { works, slots, dice, heartbeatMs } = parts;
+    const identity = { name: 'w', works: [...works], labels: {}, slots, version: '0' };
+    this.core = new Worker({ identity, random: dice.random, heartbeatMs });
+  }
+
+  receive(frame: Uint8Array): void {
+    this.process.run(() => {
+      const { message, units } = decodeMasterMessage(frame);
+      this.step({ type: 'message', message, units });
+      this.#parts.watch(message);
+    });
+  }
+
+  /** One step, and a pass over what may start. */
+  step(input: WorkerInput): void {
+    this.#take(input);
+    for (let run = this.core.next(); run; run = this.core.next()) {
+      const kept = run.state as { index: number } | undefined;
+      run.state = undefined;
+      this.#advance(run, kept?.index ?? 0);
+    }
+    this.#take({ type: 'ran' });
+    if (input.type !== 'message') this.#parts.watch(undefined);
+  }
+
+  #take(input: WorkerInput): void {
+    const { timeline, dice } = this.#parts;
+    const output: WorkerOutput = this.core.step(input, timeline.nowMs);
+    assert(output.fatal === undefined, `worker ${this.session} was refused: ${output.fatal?.code}`);
+    for (const { message } of output.messages) this.#parts.send(message, encodeFrame(message));
+    for (const run of output.aborts) this.#aborted.add(run);
+    for (const { run, go } of output.proceeds) {
+      if (!go) this.core.dropped(run);
+      else this.#runStep(run, (run.state as { index: number }).index);
+    }
+    for (const { work, hash } of output.briefs) {
+      this.process.after(dice.between(0, 200), () => this.step({ type: 'brief-ready', work, hash }));
+    }
+    assert(output.wakeAt > timeline.nowMs, `worker ${this.session} wakes at ${output.wakeAt}`);
+    this.#wake(output.wakeAt);
+    if (output.drained) this.#parts.ended();
+  }
+
+  #wake(atMs: number): void {
+    if (atMs >= this.#wakeAt) return;
+    this.#wakeAt = atMs;
+    this.#parts.timeline.at(atMs, () => {
+      this.process.run(() => {
+        if (this.#wakeAt !== atMs) return;
+        this.#wakeAt = Number.POSITIVE_INFINITY;
+        this.step({ type: 'tick' });
+      });
+    });
+  }
+
+  #advance(run: Run, index: number): void {
+    const step = this.#stepsOf(run)[index];
+    if (!step) return this.#end(run, { kind: 'ok' });
+    if (step.effect !== 'at-most-once' || run.begun) return this.#runStep(run, index);
+    run.state = { index };
+    this.core.ask(run);
+  }
+
+  #runStep(run: Run, index: number): void {
+    const { dice, luck } = this.#parts;
+    const { effect, name } = this.#stepsOf(run)[index] as WorkManifest['steps'][number];
+    const attempt = index === run.step ? run.attempt : 1;
+    const ms = dice.between(0, luck().runMs);
+    const fate = this.#fate(attempt, effect);
+    this.#running.add(run);
+    const happens = fate.kind === 'ok' || (fate.kind === 'unknown' && dice.chance(0.5));
+    if (effect !== 'none' && happens) {
+      this.process.after(ms * dice.random(), () => this.#parts.effect(run, effect));
+    }
+    this.process.after(ms, () => {
+      this.#running.delete(run);
+      if (this.#aborted.delete(run) && effect === 'none') {
+        this.#end(run, { kind: 'retry', step: index, attempt: attempt + 1, delayMs: 10, code: 'stopped' });
+      } else if (fate.kind === 'ok') this.#advance(run, index + 1);
+      else this.#end(run, this.#outcome(fate, name, index, attempt));
+      this.step({ type: 'ran' });
+    });
+  }
+
+  #fate(attempt: number, effect: string): { kind: Outcome['kind'] } {
+    const { dice, luck } = this.#parts;
+    const { fail, retry, unknown, skip } = luck();
+    if (attempt < ATTEMPTS && dice.chance(retry)) return { kind: 'retry' };
+    if (dice.chance(fail)) return { kind: 'failed' };
+    if (dice.chance(skip)) return { kind: 'skipped' };
+    if (effect !== 'none' && dice.chance(unknown)) return { kind: 'unknown' };
+    return { kind: 'ok' };
+  }
+
+  #outcome({ kind }: { kind: Outcome['kind'] }, step: string, index: number, attempt: number): Outcome {
+    const { dice, luck } = this.#parts;
+    switch (kind) {
+      case 'ok':
+      case 'skipped':
+        return { kind };
+      case 'failed':
+      case 'unknown':
+        return { kind, code: 'model', message: 'as the dice said', step, attempt };
+      default: {
+        const delayMs = dice.chance(luck().long) ? dice.between(10_001, 12_000) : dice.between(0, 500);
+        return { kind: 'retry', step: index, attempt: attempt + 1, delayMs, code: 'model' };
+      }
+    }
+  }
+
+  #end(run: Run, outcome: Outcome): void {
+    // As the executor does: a step to be run again keeps its place.
+    if (outcome.kind === 'retry') run.state = { index: outcome.step };
+    this.core.finish(run, outcome);
+  }
+
+  #stepsOf(run: Run): WorkManifest['steps'] {
+    const work = this.#parts.works.find(({ name }) => name === run.held.work);
+    assert(work, `worker ${this.session} runs ${run.held.work}, which it does not offer`);
+    return work.steps;
+  }
+}
