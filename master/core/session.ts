@@ -106,13 +106,11 @@ export class Session {
     return n;
   }
 
-  /** Ends the session: only the numbering lives on. */
+  /** Ends the session: only the numbering lives on, and what was sent and may yet arrive (S1). */
   expire(): void {
     this.expired = true;
     this.grants.clear();
     this.bytes = 0;
-    this.#sent = [];
-    this.#sentUnits = 0;
     this.#level = 0;
     this.steps = {};
   }

@@ -172,6 +172,7 @@ export class MasterState {
   release(grant: Grant, units: Ranges): number {
     const before = grant.units.count;
     const count = grant.units.removeAll(units);
+    if (count === 0) return 0; // A list before this one in the same report may have emptied and dropped it.
     const session = this.sessions.get(grant.session);
     const bytes = before === 0 ? 0 : Math.floor((grant.bytes * count) / before);
     grant.bytes -= bytes;

@@ -88,7 +88,8 @@ export class Outcomes {
   }
 
   report(token: { epic: string; term: number; n: number }): GrantReport {
-    const report: GrantReport = { ...token };
+    const { epic, term, n } = token;
+    const report: GrantReport = { epic, term, n };
     if (!this.ok.isEmpty) report.ok = this.ok.ranges();
     if (!this.skipped.isEmpty) report.skipped = this.skipped.ranges();
     if (!this.back.isEmpty) report.back = this.back.ranges();
