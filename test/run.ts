@@ -7,17 +7,20 @@
  * R1: no files, a file without tests, or a run without a test is a fault.
  * R2: a skipped or todo test is a fault; what cannot run here does not belong here.
  * R3: a file that does not end within the timeout is stopped, and is a fault.
- * Files of ALONE start real processes and run one at a time, after the others.
+ * Files of ALONE start real processes and run one at a time, after the others. Those of WITH_TOOLS may need
+ * programs beside Node, which `test/tools.ts` provides first.
  */
 import { existsSync, readdirSync, statSync } from 'node:fs';
 import { relative, resolve } from 'node:path';
 import { run } from 'node:test';
 import { spec } from 'node:test/reporters';
 import { parseArgs } from 'node:util';
+import { NATS_SERVERS_VARIABLE, provideTools } from './tools.ts';
 
 const FILE_TIMEOUT_MS = 120_000;
 const CONCURRENCY = 2;
 const ALONE = /^test\/(integration|chaos|browser)\//;
+const WITH_TOOLS = /^test\/(conformance|integration|chaos|browser)\//;
 /** How Node 20 marks a test that the pattern leaves out; later ones do not report it. */
 const LEFT_OUT = 'test name does not match pattern';
 
@@ -36,7 +39,10 @@ type Options = { places: string[]; grep: RegExp | undefined; timeoutMs: number }
 async function main(options: Options): Promise<Tally> {
   const files = testFiles(options.places);
   // A developer's own settings must not decide what a test sees.
-  for (const name of Object.keys(process.env)) if (name.startsWith('GIMMEWORK_')) delete process.env[name];
+  for (const name of Object.keys(process.env)) {
+    if (name.startsWith('GIMMEWORK_') && name !== NATS_SERVERS_VARIABLE) delete process.env[name];
+  }
+  if (files.some((file) => WITH_TOOLS.test(relative(process.cwd(), file)))) await provideTools();
 
   const tally: Tally = { passed: 0, failed: 0, faults: [] };
   const report = new spec();

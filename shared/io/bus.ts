@@ -5,7 +5,8 @@
  * What every implementation keeps (test/conformance/bus.ts):
  * B1: frames from one sender to one receiver arrive in order, at most once each, whole.
  * B2: a frame sent while disconnected is dropped and said so, never kept.
- * B3: a peer that does not read is cut at PEER_BUFFER_BYTES_MAX, never buffered without bound.
+ * B3: a peer that does not read is cut at PEER_BUFFER_BYTES_MAX, never buffered without bound. Where a server
+ *     stands between (NATS), the server cuts it; a frame that would put too much under way to it is refused.
  * B4: a lost connection is made again for ever; `onUp` runs each time. Only a worker whose session was
  *     taken over by a newer connection stays down.
  * B5: handlers run one at a time and synchronously, never within a call of `send` or `open`; a handler
@@ -44,13 +45,15 @@ export type Bus = {
   readonly role: BusRole;
   /**
    * Starts the link; called once. Resolves after the first `onUp`, for which it waits without limit.
-   * Rejects with a GimmeError where waiting cannot help (refused) or `close` came first.
+   * Rejects with a GimmeError where waiting cannot help (refused) or `close` came first. Over NATS, where
+   * nothing works without a server, it waits for NATS_CONNECT_MS.
    */
   open(handlers: BusHandlers): Promise<void>;
   /**
    * Sends a frame of 1 to MESSAGE_BYTES_MAX bytes, which nobody changes afterwards. False when it was
-   * certainly dropped: disconnected, unknown or cut peer. A broadcast is true while the link is up, whoever
-   * hears it. True does not say that it arrived. Who sends much at once waits while `buffered` is high.
+   * certainly dropped: disconnected, unknown or cut peer (which over NATS nobody sees). A broadcast is true
+   * while the link is up, whoever hears it. True does not say that it arrived. Who sends much at once waits
+   * while `buffered` is high.
    */
   send(address: Address, frame: Uint8Array): boolean;
   /** Bytes accepted by `send` and not yet handed to the network, over all peers. */

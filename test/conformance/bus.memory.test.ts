@@ -33,6 +33,7 @@ async function setup(): Promise<BusRig> {
       await opened(made(network.worker(id)));
       network.stall(id);
     },
+    seesPeers: true,
     outsideBufferBytes: 0,
     async end() {
       await Promise.all(buses.map((bus) => bus.close()));

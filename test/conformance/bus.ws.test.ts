@@ -34,6 +34,7 @@ async function setup(): Promise<BusRig> {
       const socket = await bareWorker(port, id);
       socket.pause();
     },
+    seesPeers: true,
     // What the system buffers of a loopback connection, at most, on both sides.
     outsideBufferBytes: 16 * 1024 * 1024,
     async end() {

@@ -1,0 +1,147 @@
+/**
+ * A real nats-server for a test: on a free port of loopback, with the settings that the test gives. Owns the
+ * process and its folder; both are gone once the test's process is, however that ends but by SIGKILL.
+ */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+
+const READY_MS = 10_000;
+
+export type NatsServerOptions = {
+  /** The program. */
+  path: string;
+  /** Settings in the server's own format, beside where it listens. */
+  settings?: string;
+};
+
+type Running = { process: ChildProcess; ended: Promise<unknown> };
+
+const started = new Set<ChildProcess>();
+let isGuarded = false;
+
+export class NatsServer {
+  readonly folder = mkdtempSync(join(tmpdir(), 'gimmework-nats-'));
+  readonly #path: string;
+  #settings: string;
+  #port = -1;
+  #running: Running | undefined;
+  /** What the server logged, over all its runs. */
+  readonly lines: string[] = [];
+
+  private constructor({ path, settings = '' }: NatsServerOptions) {
+    this.#path = path;
+    this.#settings = settings;
+  }
+
+  /** Starts a server and waits until it takes connections. */
+  static async start(options: NatsServerOptions): Promise<NatsServer> {
+    const server = new NatsServer(options);
+    await server.restart();
+    return server;
+  }
+
+  get port(): number {
+    return this.#port;
+  }
+
+  get url(): string {
+    return `nats://127.0.0.1:${this.#port}`;
+  }
+
+  get pid(): number {
+    return this.#running?.process.pid ?? 0;
+  }
+
+  /** Starts it again where it was, after `kill` or `lameDuck`; with other settings if some are given. */
+  async restart(settings = this.#settings): Promise<void> {
+    await this.#running?.ended;
+    this.#settings = settings;
+    const file = join(this.folder, 'nats.conf');
+    writeFileSync(file, `listen: "127.0.0.1:${this.#port}"\n${settings}\n`);
+    guard();
+    const child = spawn(this.#path, ['-c', file], { stdio: ['ignore', 'ignore', 'pipe'] });
+    started.add(child);
+    const ended = once(child, 'exit').finally(() => started.delete(child));
+    this.#running = { process: child, ended };
+    await this.#ready(child);
+  }
+
+  /** Ends it without a goodbye. */
+  async kill(): Promise<void> {
+    this.#running?.process.kill('SIGKILL');
+    await this.#running?.ended;
+    this.#running = undefined;
+  }
+
+  /** It takes no more connections and, after its `lame_duck_grace_period`, ends those it has and itself. */
+  lameDuck(): void {
+    this.#running?.process.kill('SIGUSR2');
+  }
+
+  /** Reads its settings again. */
+  reload(settings: string): void {
+    this.#settings = settings;
+    writeFileSync(join(this.folder, 'nats.conf'), `listen: "127.0.0.1:${this.#port}"\n${settings}\n`);
+    this.#running?.process.kill('SIGHUP');
+  }
+
+  /** It stands still until `resume`. */
+  pause(): void {
+    this.#running?.process.kill('SIGSTOP');
+  }
+
+  resume(): void {
+    this.#running?.process.kill('SIGCONT');
+  }
+
+  /** Resolves once it ended by itself. */
+  async ended(): Promise<void> {
+    await this.#running?.ended;
+  }
+
+  /** Ends it and removes its folder. */
+  async end(): Promise<void> {
+    await this.kill();
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+
+  async #ready(child: ChildProcess): Promise<void> {
+    const said = createInterface({ input: child.stderr as NodeJS.ReadableStream });
+    await new Promise<void>((resolve, reject) => {
+      const fail = (what: string): void => {
+        reject(new Error(`${this.#path} ${what}: ${this.lines.slice(-5).join(' | ')}`));
+      };
+      const timer = setTimeout(() => fail(`was not ready within ${READY_MS} ms`), READY_MS);
+      child.once('error', (error) => fail(`does not start (${error.message})`));
+      child.once('exit', (code) => fail(`ended with ${code}`));
+      said.on('line', (line) => {
+        this.lines.push(line);
+        const port = /Listening for client connections on 127\.0\.0\.1:(\d+)/.exec(line)?.[1];
+        if (port !== undefined) this.#port = Number(port);
+        if (!line.includes('Server is ready')) return;
+        clearTimeout(timer);
+        resolve();
+      });
+    });
+  }
+}
+
+/** No server outlives the process that started it. */
+function guard(): void {
+  if (isGuarded) return;
+  isGuarded = true;
+  const endAll = (): void => {
+    for (const child of started) child.kill('SIGKILL');
+  };
+  process.once('exit', endAll);
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+    process.once(signal, () => {
+      endAll();
+      process.kill(process.pid, signal);
+    });
+  }
+}
