@@ -24,6 +24,8 @@ export class Held {
   readonly epic: string;
   readonly work: string;
   readonly brief: string;
+  /** Work and brief: what must be prepared before a unit of it starts. */
+  readonly briefKey: string;
   readonly term: number;
   readonly n: number;
   /** Not yet told settled. */
@@ -40,6 +42,8 @@ export class Held {
   sentMonoMs = 0;
   askedMonoMs = 0;
   readonly counters: StepCounters;
+  /** Belongs to whoever runs its units: what is the same for all of them. */
+  context: unknown;
   readonly #again: Map<number, { attempt: number; step: number }> | undefined;
   readonly #ranges: Ranges;
   readonly #bytes: UnitBytes;
@@ -51,6 +55,7 @@ export class Held {
     this.epic = work.epic;
     this.work = work.work;
     this.brief = work.brief;
+    this.briefKey = `${work.work} ${work.brief}`;
     this.term = work.term;
     this.n = work.n;
     this.units = IntervalSet.of(work.units);

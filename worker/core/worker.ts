@@ -136,7 +136,7 @@ export class Worker {
   /** Gives the next unit to start, if a slot is free; the caller ends it by `finish` or `dropped`. */
   next(): Run | undefined {
     if (this.running >= this.#identity.slots) return undefined;
-    return this.#holdings.start((held) => this.#briefs.get(briefKey(held)) === 'ready');
+    return this.#holdings.start((held) => this.#briefs.get(held.briefKey) === 'ready');
   }
 
   /** Asks whether an at-most-once effect may begin; the answer comes as a `proceeds` of a later step (W4). */
@@ -233,9 +233,8 @@ export class Worker {
     if (gap || count === 0) this.#beatNow = true; // W2
     if (count === 0) return;
     const held = this.#holdings.take(work, bytes, this.#countersOf(work.epic));
-    const key = briefKey(held);
-    if (!this.#briefs.has(key)) {
-      this.#briefs.set(key, 'asked');
+    if (!this.#briefs.has(held.briefKey)) {
+      this.#briefs.set(held.briefKey, 'asked');
       this.#out.briefs.push({ work: work.work, hash: work.brief });
     }
     if (this.#draining) this.#holdings.giveBackAll(this.#nowMs);
@@ -381,10 +380,6 @@ export class Worker {
     }
     return Math.max(at, this.#nowMs + 1);
   }
-}
-
-function briefKey(held: { work: string; brief: string }): string {
-  return `${held.work} ${held.brief}`;
 }
 
 function blank(): WorkerOutput {

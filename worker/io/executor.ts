@@ -20,7 +20,7 @@ import {
 } from '../../shared/core/work.ts';
 import type { Log } from '../../shared/io/log.ts';
 import { codeFrom } from '../../shared/protocol/check.ts';
-import type { Run } from '../core/held.ts';
+import type { Held, Run } from '../core/held.ts';
 import type { Outcome } from '../core/outcomes.ts';
 import { Job } from './job.ts';
 import type { StepOutcome } from './metrics.ts';
@@ -46,6 +46,8 @@ export type ExecutorParts = {
   onStep?: (work: string, step: string, outcome: StepOutcome, ms: number) => void;
 };
 
+type Context = { work: WorkDefinition; prepared: Prepared };
+
 export class Executor {
   readonly #parts: ExecutorParts;
   /** Jobs whose step has not returned yet. */
@@ -58,14 +60,23 @@ export class Executor {
 
   /** Starts or resumes a run. */
   start(run: Run): void {
-    const work = this.#parts.works.get(run.held.work) as WorkDefinition;
-    const prepared = this.#parts.preparations.get(run.held.work, run.held.brief);
+    const { work, prepared } = this.#contextOf(run.held);
     const job = new Job(run, work, prepared, this.#parts.log);
     const kept = run.state as { input: unknown; index: number } | undefined;
     run.state = undefined;
     if (kept) return this.#advance(job, kept.input, kept.index);
     if (!prepared.ok) return this.#fail(job, 'bad_brief', prepared.message);
     this.#check(job, prepared);
+  }
+
+  /** Work and brief of a grant, looked up once for all its units. */
+  #contextOf(held: Held): Context {
+    const known = held.context as Context | undefined;
+    if (known) return known;
+    const work = this.#parts.works.get(held.work) as WorkDefinition;
+    const context = { work, prepared: this.#parts.preparations.get(held.work, held.brief) };
+    held.context = context;
+    return context;
   }
 
   /** Goes on with a run that asked to begin. */

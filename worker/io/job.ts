@@ -61,9 +61,11 @@ export class Job implements StepContext {
     return this.work.steps[this.index]?.name ?? '';
   }
 
-  /** A field, not a method, so that a step may pass it on. */
-  readonly log = (message: string, fields?: Record<string, unknown>): void =>
-    this.#log.info(message, { ...fields, work: this.work.name, unit: this.effectKey, step: this.stepName });
+  /** A function of its own, so that a step may pass it on; made only when asked for. */
+  get log(): StepContext['log'] {
+    return (message, fields) =>
+      this.#log.info(message, { ...fields, work: this.work.name, unit: this.effectKey, step: this.stepName });
+  }
 
   attemptOf(index: number): number {
     return index === this.run.step ? this.run.attempt : 1;
