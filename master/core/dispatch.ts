@@ -4,8 +4,8 @@
  * D1: no session ever gets more than its credit, nor a grant once it holds HELD_BYTES_MAX.
  * D2: when less is ready than wanted, each session gets a part in proportion to its credit; epics take turns.
  */
-import { IntervalSet } from '../../shared/core/intervalSet.ts';
-import { GRANT_UNITS_MAX } from '../../shared/core/limits.ts';
+import { eachOf, IntervalSet } from '../../shared/core/intervalSet.ts';
+import { GRANT_UNITS_MAX, REPORT_UNITS_MAX } from '../../shared/core/limits.ts';
 import type { Work } from '../../shared/protocol/messages.ts';
 import type { Cut, Grant, LiveEpic } from './live.ts';
 import type { Session } from './session.ts';
@@ -55,7 +55,9 @@ function feed(s: MasterState, session: Session, wanted: Map<LiveEpic, number>): 
 
 function grantUnits(s: MasterState, session: Session, live: LiveEpic, count: number): void {
   for (let left = count; left > 0 && session.credit > 0; ) {
-    const cut = live.cut(Math.min(left, GRANT_UNITS_MAX));
+    // Each unit that has run before may take a line of its own in the message.
+    const most = live.epic.resume.size > 0 ? REPORT_UNITS_MAX : GRANT_UNITS_MAX;
+    const cut = live.cut(Math.min(left, most));
     if (!cut) return;
     left -= cut.count;
     grant(s, session, live, cut);
@@ -89,8 +91,9 @@ function grant(s: MasterState, session: Session, live: LiveEpic, cut: Cut): void
 function resumesOf(live: LiveEpic, held: Grant): NonNullable<Work['again']> {
   const again: NonNullable<Work['again']> = [];
   if (live.epic.resume.size === 0) return again;
-  for (const [unit, { attempt, step }] of live.epic.resume) {
-    if (held.units.has(unit)) again.push({ unit, attempt, step });
-  }
+  eachOf(held.units.ranges(), (unit) => {
+    const resume = live.epic.resume.get(unit);
+    if (resume) again.push({ unit, attempt: resume.attempt, step: resume.step });
+  });
   return again;
 }

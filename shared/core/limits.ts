@@ -22,7 +22,7 @@ export const BRIEF_PART_BYTES = 256 * KB;
 export const JSON_BODY_BYTES_MAX = 26 * MB;
 /** Ranges in one list of a message: a report with more is split. */
 export const RANGES_MAX = 8_192;
-/** Faulty, delayed or handed-back units listed one by one in one report. */
+/** Units listed one by one in one message: faulty or delayed ones of a report, those of a grant that have run before. */
 export const REPORT_UNITS_MAX = 512;
 /** Grants reported on in one message. */
 export const REPORTS_MAX = 512;

@@ -17,8 +17,8 @@ test(
   withCluster(async (c) => {
     const rows = 1_200;
     const [, stub] = await Promise.all([c.masterWith(LEASE), c.stub('--latency', '60ms')]);
-    const sleeper = c.workerWith(stub, WORKER);
-    c.workerWith(stub, WORKER);
+    const sleeper = c.workerWith({ ...WORKER, smtp: stub.url });
+    c.workerWith({ ...WORKER, smtp: stub.url });
     const id = await c.submit(await c.recipients(rows));
     await c.reach(id, 'under way', (epic) => epic.totals.succeeded > rows / 10);
     await c.known(sleeper, (worker) => worker.held >= WORKER.slots);
@@ -55,7 +55,10 @@ test(
   withCluster(async (c) => {
     const rows = 800;
     const [master, stub] = await Promise.all([c.masterWith(LEASE), c.stub('--latency', '40ms')]);
-    const workers = [c.workerWith(stub, WORKER), c.workerWith(stub, WORKER)];
+    const workers = [
+      c.workerWith({ ...WORKER, smtp: stub.url }),
+      c.workerWith({ ...WORKER, smtp: stub.url }),
+    ];
     const id = await c.submit(await c.recipients(rows));
     await c.reach(id, 'under way', (epic) => epic.totals.succeeded > rows / 10);
     for (const worker of workers) await c.known(worker, (it) => it.held > 0);

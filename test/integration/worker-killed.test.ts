@@ -4,7 +4,15 @@
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { AT_LEAST_ONCE, assertTotals, type Cluster, type Stub, withCluster } from '../processes/cluster.ts';
+import { range } from '../../client/index.ts';
+import {
+  AT_LEAST_ONCE,
+  assertTotals,
+  type Cluster,
+  type Stub,
+  WORKS,
+  withCluster,
+} from '../processes/cluster.ts';
 import { numbers } from '../processes/journal.ts';
 
 const ROWS = 800;
@@ -46,12 +54,33 @@ test(
   }),
 );
 
+test(
+  'a killed worker that held thousands of fast units: all are run again, by messages that fit',
+  withCluster(async (c) => {
+    const units = 1_000_000;
+    const many = 12_000;
+    await c.masterWith(LEASE);
+    const settings = { works: [WORKS], slots: 16, heartbeatMs: LEASE.heartbeatMs };
+    const victim = c.workerWith(settings);
+    await victim.line(/worker ready/);
+    const { id } = await c.client.submit({ work: 'nothing', source: range(0, units) });
+    await c.known(victim, (worker) => worker.held > many);
+    await victim.end('SIGKILL');
+    await c.workerWith(settings).line(/worker ready/);
+    assertTotals(await c.finished(id), { read: units, succeeded: units });
+    const [lost, ...more] = c.journal.of('lease-expired');
+    assert.ok(lost && more.length === 0, 'one lease expires');
+    const held = numbers(lost.again).length;
+    assert.ok(held > many / 2, `it held only ${held}`);
+  }),
+);
+
 /** Starts an epic with two workers and kills one while mails of it are on their way. */
 async function killMidSend(c: Cluster, works: string): Promise<{ id: string; stub: Stub }> {
   const [, stub] = await Promise.all([c.masterWith(LEASE), c.stub('--latency', '60ms')]);
   const settings = { works: [works], slots: 8, heartbeatMs: LEASE.heartbeatMs };
-  const victim = c.workerWith(stub, settings);
-  c.workerWith(stub, settings);
+  const victim = c.workerWith({ ...settings, smtp: stub.url });
+  c.workerWith({ ...settings, smtp: stub.url });
   const id = await c.submit(await c.recipients(ROWS));
   await c.reach(id, 'under way', (epic) => epic.totals.succeeded > ROWS / 8);
   await c.known(victim, (worker) => worker.held >= settings.slots);

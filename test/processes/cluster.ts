@@ -12,6 +12,7 @@ import type { TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { Client, type EpicStatus, type Totals, type Worker } from '../../client/index.ts';
 import type { CoreSettings } from '../../master/core/state.ts';
+import type { MasterView } from '../../master/io/api.ts';
 import { generateRecipients } from '../../works/newsletter/main.ts';
 import { type Journal, readJournal } from './journal.ts';
 import { type Mails, readMails } from './mails.ts';
@@ -35,7 +36,7 @@ const BRIEF = {
 /** Columns of the recipients that `recipients` writes: unit n is `reader.<n>@example.com`. */
 export type Finished = { code: number | null; out: string; err: string };
 export type Stub = { url: string; process: Process; mails(): Mails; close(): Promise<Mails> };
-export type WorkerSettings = { works: string[]; slots: number; heartbeatMs: number; master?: string };
+export type WorkerSettings = { works: string[]; slots: number; heartbeatMs: number; smtp?: string };
 
 export class Cluster {
   readonly dir: string;
@@ -106,8 +107,8 @@ export class Cluster {
   }
 
   /** Starts a worker with a heartbeat that the command does not offer. */
-  workerWith(stub: Stub, settings: WorkerSettings): Process {
-    const config = { master: this.url.replace(/^http/, 'ws'), smtp: stub.url, ...settings };
+  workerWith(settings: WorkerSettings): Process {
+    const config = { master: this.url.replace(/^http/, 'ws'), ...settings };
     return this.#start('worker', fixture('worker.ts'), [JSON.stringify(config)]);
   }
 
@@ -143,6 +144,12 @@ export class Cluster {
 
   status(id: string): Promise<EpicStatus> {
     return this.client.status(id);
+  }
+
+  /** What the master says of itself. */
+  async masters(): Promise<MasterView[]> {
+    const answer = await fetch(`${this.url}/v1/masters`);
+    return ((await answer.json()) as { masters: MasterView[] }).masters;
   }
 
   /** Follows an epic until this holds; its arithmetic must be right at every look. */
