@@ -24,6 +24,7 @@ const fixture = (name: string): string =>
 
 /** A works module of the fixtures, as `--works` takes it. */
 export const WORKS = fixture('works.ts');
+export const MORE_WORKS = fixture('moreWorks.ts');
 export const AT_LEAST_ONCE = fixture('atLeastOnce.ts');
 
 const BRIEF = {
@@ -66,9 +67,9 @@ export class Cluster {
     return this.#start(`gimme-${args[0]}`, GIMME, args);
   }
 
-  /** Starts `gimme master` on a free port. */
-  async master(): Promise<Process> {
-    return this.#ready(this.gimme('master', '--listen', '127.0.0.1:0', '--data', this.path('data')));
+  /** Starts `gimme master`, on a free port unless told which. */
+  async master(port = 0): Promise<Process> {
+    return this.#ready(this.gimme('master', '--listen', `127.0.0.1:${port}`, '--data', this.path('data')));
   }
 
   /** Starts a master with settings that the command does not offer, and with a journal to read. */
