@@ -2,12 +2,13 @@
  * Settling: what a worker's reports and begins do to units. Each unit ends in exactly one outcome.
  *
  * T1: the holder of a unit decides its outcome. A stale token's success or permanent failure settles a
- *     unit that is still unsettled and aborts its other holder; its retries and hand-backs are ignored.
+ *     unit that is still unsettled, and whose effect no other token has begun, and aborts its other holder;
+ *     its retries and hand-backs are ignored.
  * T2: everything reported is answered by Settled, after the records that it caused, also what changed
  *     nothing: the worker may forget it.
  * T3: a begin is answered `go` only for units this token holds, after `begun` is durable.
  */
-import { countOf, IntervalSet } from '../../shared/core/intervalSet.ts';
+import { countOf, eachOf, IntervalSet } from '../../shared/core/intervalSet.ts';
 import type { Begin, GrantReport, Ranges, UnitFault, UnitLater } from '../../shared/protocol/messages.ts';
 import type { Grant, LiveEpic } from './live.ts';
 import type { Token } from './records.ts';
@@ -40,10 +41,11 @@ export function takeReports(
 
 /** Records that effects begin and answers which may (T3). */
 export function takeBegin(s: MasterState, session: Session, begin: Begin): void {
+  const { term, n, at } = begin;
   const grant = grantOf(s, session, begin);
-  session.beganAt = Math.max(session.beganAt, begin.at);
+  session.beganAt = Math.max(session.beganAt, at);
   if (!grant || grant.live.epic.closing !== undefined) {
-    s.send(session.id, { t: 'proceed', term: begin.term, n: begin.n, go: [], skip: begin.units });
+    s.send(session.id, { t: 'proceed', term, n, at, go: [], skip: begin.units });
     return;
   }
   const epic = grant.live.epic;
@@ -57,7 +59,7 @@ export function takeBegin(s: MasterState, session: Session, begin: Begin): void 
       units: go,
     });
   }
-  s.send(session.id, { t: 'proceed', term: begin.term, n: begin.n, go, skip }, s.recorded);
+  s.send(session.id, { t: 'proceed', term, n, at, go, skip }, s.recorded);
 }
 
 function takeReport(s: MasterState, session: Session, report: GrantReport, at: number): void {
@@ -155,7 +157,7 @@ function claim(s: MasterState, about: Case, units: Ranges): Ranges {
   const released = about.grant ? s.release(about.grant, units) : 0;
   if (released === countOf(units)) return units;
   s.stale(about.live.epic.work);
-  const unsettled = about.live.epic.settled.missingFrom(units);
+  const unsettled = withoutBegun(about, about.live.epic.settled.missingFrom(units));
   if (unsettled.length === 0) return unsettled;
   about.live.takeSettled(unsettled);
   for (const other of about.live.grants) {
@@ -168,15 +170,29 @@ function claim(s: MasterState, about: Case, units: Ranges): Ranges {
   return unsettled;
 }
 
+/** Units of this list whose effect no other token has begun. */
+function withoutBegun({ live, by }: Case, units: Ranges): Ranges {
+  const { begun } = live.epic;
+  if (begun.size === 0) return units;
+  const free = IntervalSet.of(units);
+  eachOf(units, (unit) => {
+    const other = begun.get(unit);
+    if (other && !isSame(other, by)) free.remove(unit, unit + 1);
+  });
+  return free.ranges();
+}
+
+function isSame(a: Token, b: Token): boolean {
+  return a.session === b.session && a.term === b.term && a.n === b.n;
+}
+
 /** Units of this list that are unknown and that this token began (G5). */
 function resolvable(about: Case, units: Ranges): Ranges {
   const { unknownBy } = about.live.epic;
   const found = new IntervalSet();
   if (unknownBy.size === 0) return [];
   for (const [unit, { by }] of unknownBy) {
-    if (by.session === about.by.session && by.term === about.by.term && by.n === about.by.n) {
-      found.add(unit, unit + 1);
-    }
+    if (isSame(by, about.by)) found.add(unit, unit + 1);
   }
   return found.intersect(units);
 }

@@ -103,7 +103,8 @@ export type Work = {
   /** Only units that are not at their first attempt or first step. */
   again?: { unit: number; attempt: number; step: number }[];
 };
-export type Proceed = { t: 'proceed'; term: number; n: number; go: Ranges; skip: Ranges };
+/** Answers the Begin numbered `at`: an answer to one sent before the unit was asked for again counts for nothing. */
+export type Proceed = { t: 'proceed'; term: number; n: number; at: number; go: Ranges; skip: Ranges };
 export type Settled = { t: 'settled'; term: number; grants: { n: number; units: Ranges }[] };
 /** Give back up to `count` units that have not started; with `then: 'end'`, all of them, ask for no more and end. */
 export type Recall = { t: 'recall'; term: number; count: number; then?: 'end' };

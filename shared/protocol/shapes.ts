@@ -143,7 +143,7 @@ export const MASTER_SHAPES: Shapes<MasterMessage> = {
     units: granted,
     again: optional(listOf(fieldsOf(againUnit), GRANT_UNITS_MAX)),
   },
-  proceed: { t: oneOf('proceed'), term: whole, n: whole, go: granted, skip: granted },
+  proceed: { t: oneOf('proceed'), term: whole, n: whole, at: whole, go: granted, skip: granted },
   settled: { t: oneOf('settled'), term: whole, grants: manyOf(fieldsOf(settledGrant)) },
   recall: { t: oneOf('recall'), term: whole, count: whole, then: optional(oneOf('end')) },
   abort: { t: oneOf('abort'), term: whole, epic: id, units: optional(rangesOf(HELD_UNITS_MAX)) },

@@ -239,7 +239,7 @@ export class Model {
     this.#isHealed = true;
     this.#note('healed');
     this.#weather = CALM;
-    this.#luck = { ...this.#luck, runMs: Math.min(this.#luck.runMs, 200) };
+    this.#luck = { ...this.#luck, long: 0, runMs: Math.min(this.#luck.runMs, 200) };
     for (const place of this.#places) this.#connect(place, place.node);
   }
 

@@ -18,6 +18,8 @@ export type Run = {
   state: unknown;
   /** Its at-most-once effect was allowed and is not known to have failed. */
   begun: boolean;
+  /** `at` of the first Begin since it asked; an answer to an earlier one is not for this asking. */
+  askedAt: number;
 };
 
 export class Held {
@@ -80,6 +82,7 @@ export class Held {
       step: again?.step ?? 0,
       state: undefined,
       begun: false,
+      askedAt: Number.POSITIVE_INFINITY,
     };
     this.running.set(unit, run);
     return run;

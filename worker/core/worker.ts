@@ -19,6 +19,7 @@ import type { UnitBytes } from '../../shared/protocol/codec.ts';
 import {
   type MasterMessage,
   PROTOCOL_VERSION,
+  type Proceed,
   type StepCounters,
   type Work,
   type WorkerMessage,
@@ -141,6 +142,7 @@ export class Worker {
 
   /** Asks whether an at-most-once effect may begin; the answer comes as a `proceeds` of a later step (W4). */
   ask(run: Run): void {
+    run.askedAt = Number.POSITIVE_INFINITY;
     run.held.asking.set(run.unit, run);
     run.held.toAsk.add(run.unit, run.unit + 1);
   }
@@ -187,7 +189,7 @@ export class Worker {
       case 'work':
         return this.#work(message, units);
       case 'proceed':
-        return this.#proceed(message.term, message.n, message.go, message.skip);
+        return this.#proceed(message);
       case 'settled':
         for (const { n, units: settled } of message.grants) {
           const held = this.#holdings.get(message.term, n);
@@ -240,12 +242,12 @@ export class Worker {
     if (this.#draining) this.#holdings.giveBackAll(this.#nowMs);
   }
 
-  #proceed(term: number, n: number, go: readonly number[], skip: readonly number[]): void {
+  #proceed({ term, n, at, go, skip }: Proceed): void {
     const held = this.#holdings.get(term, n);
     if (!held) return;
     const answer = (unit: number, allowed: boolean): void => {
       const run = held.asking.get(unit);
-      if (!run) return;
+      if (!run || at < run.askedAt) return; // W4: an answer to an earlier asking.
       held.asking.delete(unit);
       run.begun = allowed;
       this.#out.proceeds.push({ run, go: allowed });
@@ -323,7 +325,12 @@ export class Worker {
       if (held.toAsk.isEmpty) continue;
       const { epic, term, n } = held;
       this.#at += 1;
-      this.#send({ t: 'begin', at: this.#at, epic, term, n, units: held.toAsk.ranges() });
+      const units = held.toAsk.ranges();
+      this.#send({ t: 'begin', at: this.#at, epic, term, n, units });
+      eachOf(units, (unit) => {
+        const run = held.asking.get(unit);
+        if (run) run.askedAt = Math.min(run.askedAt, this.#at);
+      });
       held.toAsk.clear();
       held.askedMonoMs = this.#nowMs;
     }

@@ -200,7 +200,7 @@ const EXAMPLES: Record<string, Record<string, unknown>> = {
     units: [],
     again: [{ unit: 1, attempt: 2, step: 1 }],
   },
-  proceed: { t: 'proceed', term: 1, n: 1, go: [0, 1], skip: [1, 2] },
+  proceed: { t: 'proceed', term: 1, n: 1, at: 2, go: [0, 1], skip: [1, 2] },
   settled: { t: 'settled', term: 1, grants: [{ n: 1, units: [0, 1] }] },
   recall: { t: 'recall', term: 1, count: 3 },
   abort: { t: 'abort', term: 1, epic: 'e', units: [0, 1] },

@@ -147,7 +147,7 @@ const brief: From<MasterMessage>['brief'] = fc
 export const fromMaster: From<MasterMessage> = {
   available: bare({ t: fc.constant('available'), v: whole, master: id, term: whole, works: some(id) }),
   work,
-  proceed: bare({ t: fc.constant('proceed'), term: whole, n: whole, go: ranges, skip: ranges }),
+  proceed: bare({ t: fc.constant('proceed'), term: whole, n: whole, at: whole, go: ranges, skip: ranges }),
   settled: bare({
     t: fc.constant('settled'),
     term: whole,
