@@ -287,7 +287,7 @@ export class Worker {
       this.#answerAtMs = undefined;
       this.#gimme();
     }
-    this.#askAll(false);
+    this.#askAll();
     if (this.#nowMs >= this.#nextBeatMs()) this.#heartbeat();
   }
 
@@ -316,10 +316,10 @@ export class Worker {
     return { at: this.#at, lastGrant: this.#lastGrant, level: this.#offered };
   }
 
-  #askAll(again: boolean): void {
+  #askAll(): void {
     for (const held of this.#holdings.all()) {
       if (held.asking.size === 0) continue;
-      if (again || this.#nowMs - held.askedMonoMs >= RESEND_MS) {
+      if (this.#nowMs - held.askedMonoMs >= RESEND_MS) {
         for (const unit of held.asking.keys()) held.toAsk.add(unit, unit + 1);
       }
       if (held.toAsk.isEmpty) continue;
@@ -362,8 +362,11 @@ export class Worker {
     this.#beatMs = this.#nowMs;
     this.#beatNow = true; // It lists every grant held, which a Hello may have no room for.
     if (!this.#master) return;
-    for (const item of this.#holdings.all()) this.#holdings.outbox.again(item, this.#nowMs); // W3
-    this.#askAll(true);
+    for (const item of this.#holdings.all()) {
+      this.#holdings.outbox.again(item, this.#nowMs); // W3
+      // Asked again after the reports: what they clear must not undo the new asking.
+      item.askedMonoMs = Number.NEGATIVE_INFINITY;
+    }
     if (this.#draining) this.#send({ t: 'bye', reason: 'draining' });
   }
 
