@@ -19,7 +19,7 @@ export function cancel(s: MasterState, id: string, reason: string): void {
   if (never.length > 0) s.record({ k: 'settled', epic: id, cancelled: never });
   live.closeAtMs = s.listenedMs + s.settings.leaseMs;
   for (const grant of [...live.grants]) {
-    s.send(grant.session, { t: 'abort', term: s.term, epic: id, units: grant.units.ranges() });
+    s.abort(grant.session, id, grant.units.ranges());
     const free = withoutEffect(epic, grant);
     s.release(grant, free);
     if (free.length > 0) s.record({ k: 'settled', epic: id, cancelled: free });

@@ -85,7 +85,8 @@ function grant(s: MasterState, session: Session, live: LiveEpic, cut: Cut): void
   const again = resumesOf(live, held);
   if (again.length > 0) message.again = again;
   s.waited(epic.work, s.listenedMs - cut.readMs);
-  s.send(session.id, message, cut.after, cut.payload);
+  session.after = Math.max(session.after, cut.after);
+  s.send(session.id, message, session.after, cut.payload);
 }
 
 function resumesOf(live: LiveEpic, held: Grant): NonNullable<Work['again']> {

@@ -47,7 +47,8 @@ export function takeHeartbeat(s: MasterState, session: Session, beat: Heartbeat)
 /** Asks a session where it stands, by a grant of nothing: the answer tells which grants before it were lost. */
 function probe(s: MasterState, session: Session): void {
   const n = session.number(0, s.listenedMs);
-  s.send(session.id, { t: 'work', term: s.term, n, epic: '-', work: '-', brief: '', units: [] });
+  const nothing = { t: 'work', term: s.term, n, epic: '-', work: '-', brief: '', units: [] } as const;
+  s.send(session.id, nothing, session.after);
 }
 
 /** Puts back the units of grants that the worker knows of but does not hold: they were lost on the way. */
@@ -76,7 +77,7 @@ function reattach(s: MasterState, session: Session, held: HeldGrant): void {
   const others = live ? IntervalSet.of(mine).missingFrom(held.units) : held.units;
   const begun = live ? ownUnknown(live, session.id, held) : new IntervalSet();
   const drop = begun.missingFrom(others);
-  if (drop.length > 0) s.send(session.id, { t: 'abort', term: s.term, epic: held.epic, units: drop });
+  if (drop.length > 0) s.abort(session.id, held.epic, drop);
 }
 
 function unclaimed(live: LiveEpic, units: Ranges): Ranges {

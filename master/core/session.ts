@@ -33,6 +33,8 @@ export class Session {
   steps: Readonly<Record<string, StepCounters>> = {};
   /** Listening time of the last Recall to it. */
   recalledMs = 0;
+  /** Record that its newest grant waits for: the next one must not overtake it, nor an Abort of its units. */
+  after = 0;
   /** `at` of the last Begin: a report told before it must not clear what it began. */
   beganAt = -1;
   #at = -1;

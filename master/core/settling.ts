@@ -164,8 +164,7 @@ function claim(s: MasterState, about: Case, units: Ranges): Ranges {
     const theirs = other.units.intersect(unsettled);
     if (theirs.length === 0) continue;
     s.release(other, theirs);
-    const abort = { t: 'abort', term: s.term, epic: about.live.epic.id, units: theirs } as const;
-    s.send(other.session, abort);
+    s.abort(other.session, about.live.epic.id, theirs);
   }
   return unsettled;
 }

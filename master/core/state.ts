@@ -120,6 +120,11 @@ export class MasterState {
     this.#messages.push({ to: 'worker', session, message, payload, after });
   }
 
+  /** Stops units on a worker; never before the grant that brings them. */
+  abort(session: string, epic: string, units: Ranges): void {
+    this.send(session, { t: 'abort', term: this.term, epic, units }, this.sessions.get(session)?.after ?? 0);
+  }
+
   broadcast(message: MasterMessage, after = 0): void {
     this.#messages.push({ to: 'workers', message, payload: [], after });
   }
