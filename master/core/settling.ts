@@ -10,6 +10,7 @@
  */
 import { countOf, eachOf, IntervalSet } from '../../shared/core/intervalSet.ts';
 import type { Begin, GrantReport, Ranges, UnitFault, UnitLater } from '../../shared/protocol/messages.ts';
+import { withoutEffect } from './closing.ts';
 import type { Grant, LiveEpic } from './live.ts';
 import type { Token } from './records.ts';
 import type { Session } from './session.ts';
@@ -45,6 +46,7 @@ export function takeBegin(s: MasterState, session: Session, begin: Begin): void 
   const grant = grantOf(s, session, begin);
   session.beganAt = Math.max(session.beganAt, at);
   if (!grant || grant.live.epic.closing !== undefined) {
+    if (grant) cancelUnbegun(s, grant, begin.units);
     s.send(session.id, { t: 'proceed', term, n, at, go: [], skip: begin.units });
     return;
   }
@@ -60,6 +62,13 @@ export function takeBegin(s: MasterState, session: Session, begin: Begin): void 
     });
   }
   s.send(session.id, { t: 'proceed', term, n, at, go, skip }, s.recorded);
+}
+
+/** A unit of a closing epic that asks to begin has had no effect yet, unless an earlier step has one. */
+function cancelUnbegun(s: MasterState, grant: Grant, units: Ranges): void {
+  const free = IntervalSet.of(withoutEffect(grant.live.epic, grant)).intersect(units);
+  s.release(grant, free);
+  s.putBack(grant.live, free);
 }
 
 function takeReport(s: MasterState, session: Session, report: GrantReport, at: number): void {

@@ -2,7 +2,8 @@
  * A grant as the worker holds it. Each of its units is pending, running, waiting for a retry, or
  * reported; it leaves only when the master says Settled (or takes it back).
  */
-import { IntervalSet } from '../../shared/core/intervalSet.ts';
+import { eachOf, IntervalSet } from '../../shared/core/intervalSet.ts';
+import { RESEND_MS } from '../../shared/core/limits.ts';
 import type { UnitBytes } from '../../shared/protocol/codec.ts';
 import type { Ranges, StepCounters, Work } from '../../shared/protocol/messages.ts';
 import { Outcomes } from './outcomes.ts';
@@ -37,8 +38,6 @@ export class Held {
   readonly running = new Map<number, Run>();
   /** Runs that asked to begin and have no answer yet. */
   readonly asking = new Map<number, Run>();
-  /** Asked for in the next Begin message. */
-  readonly toAsk = new IntervalSet();
   readonly fresh = new Outcomes();
   readonly sent = new Outcomes();
   sentMonoMs = 0;
@@ -46,6 +45,8 @@ export class Held {
   readonly counters: StepCounters;
   /** Belongs to whoever runs its units: what is the same for all of them. */
   context: unknown;
+  /** Asked for in the next Begin message. */
+  readonly #toAsk = new IntervalSet();
   readonly #again: Map<number, { attempt: number; step: number }> | undefined;
   readonly #ranges: Ranges;
   readonly #bytes: UnitBytes;
@@ -86,6 +87,28 @@ export class Held {
     };
     this.running.set(unit, run);
     return run;
+  }
+
+  ask(run: Run): void {
+    run.askedAt = Number.POSITIVE_INFINITY;
+    this.asking.set(run.unit, run);
+    this.#toAsk.add(run.unit, run.unit + 1);
+  }
+
+  /** Units for a Begin numbered `at`: those not asked for yet, and all of them when the answer is overdue. */
+  takeAsks(at: number, nowMs: number): Ranges {
+    if (this.asking.size > 0 && nowMs - this.askedMonoMs >= RESEND_MS) {
+      for (const unit of this.asking.keys()) this.#toAsk.add(unit, unit + 1);
+    }
+    const units = this.#toAsk.ranges();
+    if (units.length === 0) return units;
+    this.#toAsk.clear();
+    this.askedMonoMs = nowMs;
+    eachOf(units, (unit) => {
+      const run = this.asking.get(unit);
+      if (run) run.askedAt = Math.min(run.askedAt, at);
+    });
+    return units;
   }
 
   /** Takes out up to `count` pending units, the last ones. */

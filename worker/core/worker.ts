@@ -28,6 +28,7 @@ import {
 import { Demand } from './demand.ts';
 import type { Run } from './held.ts';
 import { Holdings } from './holdings.ts';
+import { KnownBriefs } from './knownBriefs.ts';
 import type { Outcome } from './outcomes.ts';
 
 export type WorkerIdentity = {
@@ -76,7 +77,7 @@ export class Worker {
   readonly #heartbeatMs: number;
   readonly #demand: Demand;
   readonly #holdings = new Holdings();
-  readonly #briefs = new Map<string, 'asked' | 'ready'>();
+  readonly #briefs = new KnownBriefs();
   readonly #counters = new Map<string, StepCounters>();
   #up = false;
   #master: { id: string; term: number } | undefined;
@@ -137,14 +138,12 @@ export class Worker {
   /** Gives the next unit to start, if a slot is free; the caller ends it by `finish` or `dropped`. */
   next(): Run | undefined {
     if (this.running >= this.#identity.slots) return undefined;
-    return this.#holdings.start((held) => this.#briefs.get(held.briefKey) === 'ready');
+    return this.#holdings.start((held) => this.#briefs.isReady(held.briefKey));
   }
 
   /** Asks whether an at-most-once effect may begin; the answer comes as a `proceeds` of a later step (W4). */
   ask(run: Run): void {
-    run.askedAt = Number.POSITIVE_INFINITY;
-    run.held.asking.set(run.unit, run);
-    run.held.toAsk.add(run.unit, run.unit + 1);
+    run.held.ask(run);
   }
 
   /** Ends a run. */
@@ -152,6 +151,11 @@ export class Worker {
     this.#done += 1;
     this.#countersChanged = true;
     this.#holdings.finish(run, outcome, !this.#draining, this.#nowMs);
+  }
+
+  /** Briefs, as `<work> <hash>`, that need not be kept: many newer ones came and no grant needs them. */
+  forgetBriefs(): string[] {
+    return this.#briefs.forget(new Set([...this.#holdings.all()].map((held) => held.briefKey)));
   }
 
   /** Ends a run that was not allowed to begin: its outcome is decided elsewhere. */
@@ -170,7 +174,7 @@ export class Worker {
       case 'message':
         return this.#message(input.message, input.units);
       case 'brief-ready':
-        this.#briefs.set(`${input.work} ${input.hash}`, 'ready');
+        this.#briefs.arrived(`${input.work} ${input.hash}`);
         return;
       case 'drain':
         return this.#drain();
@@ -235,10 +239,7 @@ export class Worker {
     if (gap || count === 0) this.#beatNow = true; // W2
     if (count === 0) return;
     const held = this.#holdings.take(work, bytes, this.#countersOf(work.epic));
-    if (!this.#briefs.has(held.briefKey)) {
-      this.#briefs.set(held.briefKey, 'asked');
-      this.#out.briefs.push({ work: work.work, hash: work.brief });
-    }
+    if (this.#briefs.need(held.briefKey)) this.#out.briefs.push({ work: work.work, hash: work.brief });
     if (this.#draining) this.#holdings.giveBackAll(this.#nowMs);
   }
 
@@ -318,21 +319,11 @@ export class Worker {
 
   #askAll(): void {
     for (const held of this.#holdings.all()) {
-      if (held.asking.size === 0) continue;
-      if (this.#nowMs - held.askedMonoMs >= RESEND_MS) {
-        for (const unit of held.asking.keys()) held.toAsk.add(unit, unit + 1);
-      }
-      if (held.toAsk.isEmpty) continue;
-      const { epic, term, n } = held;
+      const units = held.takeAsks(this.#at + 1, this.#nowMs);
+      if (units.length === 0) continue;
       this.#at += 1;
-      const units = held.toAsk.ranges();
+      const { epic, term, n } = held;
       this.#send({ t: 'begin', at: this.#at, epic, term, n, units });
-      eachOf(units, (unit) => {
-        const run = held.asking.get(unit);
-        if (run) run.askedAt = Math.min(run.askedAt, this.#at);
-      });
-      held.toAsk.clear();
-      held.askedMonoMs = this.#nowMs;
     }
   }
 
@@ -384,10 +375,11 @@ export class Worker {
   }
 
   #wakeAt(): number {
-    let at = this.#nextBeatMs();
-    for (const due of [this.#holdings.outbox.dueMs, this.#answerAtMs, this.#holdings.waiting.nextMs]) {
-      if (due !== undefined) at = Math.min(at, due);
-    }
+    const { outbox, waiting } = this.#holdings;
+    // While the link is down nothing can be told: only retries fall due.
+    const told = this.#up ? [this.#nextBeatMs(), outbox.dueMs, this.#answerAtMs] : [];
+    let at = this.#nowMs + this.#heartbeatMs;
+    for (const due of [...told, waiting.nextMs]) if (due !== undefined) at = Math.min(at, due);
     return Math.max(at, this.#nowMs + 1);
   }
 }
