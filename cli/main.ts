@@ -10,9 +10,11 @@ import { Command, CommanderError } from 'commander';
 import { GimmeError } from '../shared/core/errors.ts';
 import { VERSION } from '../shared/io/version.ts';
 import { addDemo } from './commands/demo.ts';
+import { addDoctor } from './commands/doctor.ts';
 import { addEpic } from './commands/epic.ts';
 import { addMaster } from './commands/master.ts';
 import { addSmtpStub } from './commands/smtp-stub.ts';
+import { addStatus } from './commands/status.ts';
 import { addWorker } from './commands/worker.ts';
 import { oneLine, say } from './output.ts';
 import { usageError } from './usage.ts';
@@ -28,6 +30,7 @@ async function main(argv: readonly string[]): Promise<number> {
     )
     .version(VERSION, '-V, --version', 'print the version')
     .exitOverride()
+    .enablePositionalOptions()
     .configureOutput({ outputError: () => {} })
     .showSuggestionAfterError(true);
   addDemo(program, fileURLToPath(import.meta.url), ended);
@@ -35,6 +38,8 @@ async function main(argv: readonly string[]): Promise<number> {
   addWorker(program, ended);
   addEpic(program, ended);
   addSmtpStub(program, ended);
+  addStatus(program, ended);
+  addDoctor(program, ended);
   try {
     await program.parseAsync(argv, { from: 'user' });
     return exitCode;

@@ -49,6 +49,11 @@ export function arithmetic(t: Totals): string {
   );
 }
 
+/** What a person must know of the store. */
+export function storeWords(store: string): string {
+  return store === 'memory' ? 'memory (not durable yet)' : store;
+}
+
 /** Exit code that an epic's end stands for; a running one is 0. */
 export function exitCodeOf(epic: EpicStatus): number {
   switch (epic.state) {

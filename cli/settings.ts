@@ -1,5 +1,6 @@
 /** The tables of settings: one per daemon and one for the commands that talk to a master. */
 import type { Settings } from '../shared/io/config.ts';
+import { NATS } from './natsSettings.ts';
 
 const LOG = {
   logLevel: {
@@ -53,6 +54,7 @@ export const MASTER = {
     default: './gimmework-data',
     sentence: 'folder of uploads and briefs',
   },
+  ...NATS,
   ...LOG,
 } as const satisfies Settings;
 
@@ -70,7 +72,7 @@ export const WORKER = {
     env: 'GIMMEWORK_MASTER',
     default: 'ws://127.0.0.1:7171',
     schemes: ['ws:', 'wss:', 'http:', 'https:'],
-    sentence: 'address of the master',
+    sentence: 'address of the master, where the link is not NATS',
   },
   slots: {
     kind: 'count',
@@ -110,6 +112,7 @@ export const WORKER = {
     env: 'GIMMEWORK_METRICS_LISTEN',
     sentence: 'where this worker serves /metrics; nowhere by default',
   },
+  ...NATS,
   ...LOG,
 } as const satisfies Settings;
 

@@ -6,7 +6,6 @@ import type { CommanderError } from 'commander';
 import { GimmeError } from '../shared/core/errors.ts';
 
 const LATER_FLAGS = new Set([
-  '--nats',
   '--deadline',
   '--priority',
   '--rate',
@@ -18,14 +17,12 @@ const LATER_FLAGS = new Set([
   '--drain',
   '--dry-run',
   '--reply-to',
-  '--metrics-listen',
   '--retention',
   '--code',
   '--confirm',
 ]);
 const LATER_COMMANDS = new Set([
-  ...['init', 'dev', 'doctor', 'ask', 'status', 'top', 'config', 'openapi', 'completion'],
-  ...['worker ls', 'worker drain', 'master ls'],
+  ...['init', 'dev', 'ask', 'top', 'config', 'openapi', 'completion', 'master ls'],
   ...['failures', 'units', 'why', 'results', 'pause', 'resume', 'set', 'retry'].map((name) => `epic ${name}`),
 ]);
 

@@ -30,6 +30,17 @@ export type Worker = {
   held: number;
   lastHeardMs: number;
 };
+export type Master = {
+  id: string;
+  term: number;
+  store: string;
+  link: string;
+  /** Epics not yet finished. */
+  epics: number;
+  /** Every queue by name: how full it is, was at most, and may be. */
+  queues: Record<string, { depth: number; max: number; limit: number }>;
+};
+export type Readiness = { ready: true } | { ready: false; reason: string };
 
 export const DEFAULT_MASTER = 'http://127.0.0.1:7171';
 
@@ -85,6 +96,27 @@ export class Client {
     return (await this.#call<{ workers: Worker[] }>('/v1/workers')).workers;
   }
 
+  /**
+   * Has a worker end: it finishes what it has begun and hands back the rest. Resolves once it was told, with how
+   * it stands. A name that several workers carry is refused as `ambiguous_name`.
+   */
+  drainWorker(idOrName: string): Promise<Worker> {
+    return this.#call<Worker>(`/v1/workers/${encodeURIComponent(idOrName)}/drain`, { method: 'POST' });
+  }
+
+  async masters(): Promise<Master[]> {
+    return (await this.#call<{ masters: Master[] }>('/v1/masters')).masters;
+  }
+
+  /** Whether the master takes epics and can grant; else why not. */
+  async readiness(): Promise<Readiness> {
+    const { answer, value } = await this.#ask('/readyz');
+    const { status, reason } = (value ?? {}) as { status?: unknown; reason?: unknown };
+    if (answer.ok && status === 'ready') return { ready: true };
+    if (status === 'not ready' && typeof reason === 'string') return { ready: false, reason };
+    throw errorOf(this.master, answer.status, value);
+  }
+
   async #upload(
     head: { work: string; name?: string },
     source: StreamSource,
@@ -112,7 +144,17 @@ export class Client {
     return (await this.#call<{ hash: string }>('/v1/briefs', { method: 'POST', body: brief })).hash;
   }
 
-  async #call<T>(path: string, { method = 'GET', body, stream }: Call = {}): Promise<T> {
+  async #call<T>(path: string, call?: Call): Promise<T> {
+    const { answer, value } = await this.#ask(path, call);
+    if (!answer.ok) throw errorOf(this.master, answer.status, value);
+    if (typeof value !== 'object' || value === null) throw errorOf(this.master, answer.status, undefined);
+    return value as T;
+  }
+
+  async #ask(
+    path: string,
+    { method = 'GET', body, stream }: Call = {},
+  ): Promise<{ answer: Response; value: unknown }> {
     // With both `redirect: 'error'` and no window, fetch sends a stream as it is; otherwise it keeps a
     // second branch of it for a redirect, which holds the whole upload in memory (Fetch, section 4.6).
     const init: RequestInit = {
@@ -126,18 +168,12 @@ export class Client {
     } else if (body !== undefined) {
       Object.assign(init, { body: JSON.stringify(body), headers: { 'content-type': 'application/json' } });
     }
-    let answer: Response;
-    let text: string;
     try {
-      answer = await this.#fetch(this.master + path, init);
-      text = await answer.text();
+      const answer = await this.#fetch(this.master + path, init);
+      return { answer, value: parsed(await answer.text()) };
     } catch (cause) {
       throw unreachableMaster(this.master, cause);
     }
-    const value = parsed(text);
-    if (!answer.ok) throw errorOf(this.master, answer.status, value);
-    if (typeof value !== 'object' || value === null) throw errorOf(this.master, answer.status, undefined);
-    return value as T;
   }
 }
 

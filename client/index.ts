@@ -20,6 +20,8 @@ export {
   type ClientOptions,
   DEFAULT_MASTER,
   type EpicFilter,
+  type Master,
+  type Readiness,
   type Submit,
   type Worker,
 } from './client.ts';

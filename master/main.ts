@@ -1,12 +1,17 @@
-/** Wires a master: store, spool, link, core and HTTP face on one port. */
+/**
+ * Wires a master: store, spool, link, core and HTTP face. By WebSocket the link is on the port of the HTTP face;
+ * over NATS it is made before that port is taken, so that no epic is accepted by a master that cannot start.
+ */
 import { randomBytes } from 'node:crypto';
 import { mkdir } from 'node:fs/promises';
-import { createServer } from 'node:http';
+import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { FastifyInstance } from 'fastify';
 import { GimmeError } from '../shared/core/errors.ts';
 import { idFrom } from '../shared/core/ids.ts';
+import { NatsBus, type NatsBusOptions } from '../shared/io/bus/natsBus.ts';
 import { WsHub } from '../shared/io/bus/wsHub.ts';
+import type { Bus } from '../shared/io/bus.ts';
 import { systemClock } from '../shared/io/clock.ts';
 import type { Log } from '../shared/io/log.ts';
 import { VERSION } from '../shared/io/version.ts';
@@ -27,11 +32,18 @@ export type MasterConfig = {
   settings?: Partial<CoreSettings>;
   /** Defaults to one in memory. */
   store?: Store;
+  /** Where the link is NATS; by default workers come by WebSocket. */
+  nats?: Pick<NatsBusOptions, 'servers' | 'prefix' | 'auth' | 'tls'>;
 };
 
 export type RunningMaster = { id: string; url: string; store: string; link: string; stop(): Promise<void> };
 
-/** Starts a master and resolves once it takes epics and workers. Throws port_taken, store_failed. */
+const NO_LINK = 'workers reach this master over NATS; start them with --nats';
+
+/**
+ * Starts a master and resolves once it takes epics and workers. Throws port_taken, store_failed, and over NATS
+ * nats_unreachable, nats_refused, nats_unfit or bad_config.
+ */
 export async function startMaster(config: MasterConfig): Promise<RunningMaster> {
   const { log } = config;
   const id = idFrom(randomBytes(15));
@@ -43,11 +55,11 @@ export async function startMaster(config: MasterConfig): Promise<RunningMaster> 
   const store = config.store ?? new MemoryStore();
   const opened = await store.open();
   const server = createServer();
-  const hub = new WsHub({ id, server, log });
+  const bus = busOf(config, id, server);
   const runtime = new MasterRuntime(
     {
       id,
-      bus: hub,
+      bus,
       store,
       spool,
       briefs,
@@ -61,22 +73,29 @@ export async function startMaster(config: MasterConfig): Promise<RunningMaster> 
   );
   const metrics = new MasterMetrics({ version: VERSION, ...runtime.inside() });
   runtime.observe(metrics);
-  const http = buildHttp({ api: runtime, spool, briefs, log, version: VERSION, server, metrics });
-  await listen(http, config);
-  await runtime.open();
+  const noLink = bus.kind === 'nats' ? { noLink: NO_LINK } : {};
+  const http = buildHttp({ api: runtime, spool, briefs, log, version: VERSION, server, metrics, ...noLink });
+  const stop = async (): Promise<void> => {
+    await runtime.close();
+    await http.close();
+    await spool.close();
+  };
+  try {
+    if (bus.kind === 'nats') await runtime.open();
+    await listen(http, config);
+    if (bus.kind !== 'nats') await runtime.open();
+  } catch (error) {
+    await stop();
+    throw error;
+  }
   const { port } = server.address() as AddressInfo;
   const host = config.host.includes(':') ? `[${config.host}]` : config.host;
-  return {
-    id,
-    url: `http://${host}:${port}`,
-    store: store.kind,
-    link: hub.kind === 'ws' ? 'websocket' : hub.kind,
-    async stop() {
-      await runtime.close();
-      await http.close();
-      await spool.close();
-    },
-  };
+  const link = bus.kind === 'ws' ? 'websocket' : bus.kind;
+  return { id, url: `http://${host}:${port}`, store: store.kind, link, stop };
+}
+
+function busOf({ nats, log }: MasterConfig, id: string, server: Server): Bus {
+  return nats ? new NatsBus({ id, role: 'master', log, ...nats }) : new WsHub({ id, server, log });
 }
 
 async function listen(http: FastifyInstance, { host, port }: MasterConfig): Promise<void> {

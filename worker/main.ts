@@ -4,7 +4,9 @@ import { hostname } from 'node:os';
 import { idFrom } from '../shared/core/ids.ts';
 import { DRAIN_MS } from '../shared/core/limits.ts';
 import type { WorkDefinition } from '../shared/core/work.ts';
+import { NatsBus, type NatsBusOptions } from '../shared/io/bus/natsBus.ts';
 import { WsClient } from '../shared/io/bus/wsClient.ts';
+import type { Bus } from '../shared/io/bus.ts';
 import { systemClock } from '../shared/io/clock.ts';
 import type { Log } from '../shared/io/log.ts';
 import { VERSION } from '../shared/io/version.ts';
@@ -12,9 +14,12 @@ import type { WorkManifest } from '../shared/protocol/messages.ts';
 import { WorkerMetrics } from './io/metrics.ts';
 import { WorkerRuntime } from './io/runtime.ts';
 
-export type WorkerConfig = {
-  /** `ws://host:port` of the master. */
-  master: string;
+/** Where masters are: `ws://host:port` of one, or the NATS servers over which they are reached. */
+export type WorkerLink =
+  | { master: string; nats?: never }
+  | { nats: Pick<NatsBusOptions, 'servers' | 'prefix' | 'auth' | 'tls'>; master?: never };
+
+export type WorkerConfig = WorkerLink & {
   works: WorkDefinition[];
   slots: number;
   /** Defaults to the host's name and the process id. */
@@ -33,7 +38,10 @@ export type RunningWorker = {
   id: string;
   /** Port of `/metrics`, where it is served. */
   metricsPort: number | undefined;
-  /** The master was reached. While it is absent the worker waits for ever. */
+  /**
+   * The link is up: a master was reached, or the NATS server. A worker waits for an absent master for ever, but
+   * for NATS only so long: then this rejects, as `closed` does.
+   */
   linked: Promise<void>;
   drain(reason: string): Promise<void>;
   /** An operator drains this worker through its master: call `drain`, then end. */
@@ -41,11 +49,15 @@ export type RunningWorker = {
   closed: Promise<void>;
 };
 
-/** Starts a worker; resolves once its works are started; `linked` tells when the master is reached. */
+/**
+ * Starts a worker; resolves once its works are started; `linked` tells when the link is up. Throws bad_config for
+ * a link that cannot be, and what the start of a work throws.
+ */
 export async function startWorker(config: WorkerConfig): Promise<RunningWorker> {
   const { works, log } = config;
-  for (const work of works) await work.options.start?.();
   const id = idFrom(randomBytes(15));
+  const bus = busOf(config, id);
+  for (const work of works) await work.options.start?.();
   const identity = {
     name:
       config.name ??
@@ -57,7 +69,6 @@ export async function startWorker(config: WorkerConfig): Promise<RunningWorker> 
     slots: config.slots,
     version: VERSION,
   };
-  const bus = new WsClient({ id, url: config.master });
   const byName = new Map(works.map((work) => [work.name, work]));
   const { metricsListen, heartbeatMs } = config;
   // Measuring costs on each step, so only where somebody looks.
@@ -91,6 +102,10 @@ export async function startWorker(config: WorkerConfig): Promise<RunningWorker> 
   };
   const linked = runtime.open();
   return { id, metricsPort, linked, drain, toldToDrain: runtime.toldToDrain, closed: runtime.closed };
+}
+
+function busOf({ master, nats, log }: WorkerConfig, id: string): Bus {
+  return nats ? new NatsBus({ id, role: 'worker', log, ...nats }) : new WsClient({ id, url: master });
 }
 
 /** What a master knows of a work; its hash changes with its name, steps and their effects. */

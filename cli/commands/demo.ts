@@ -4,6 +4,7 @@
  *
  * D1: exit 0 only if both agree to the unit. D2: whatever ends it, no process and no folder is left.
  */
+import { randomBytes } from 'node:crypto';
 import { createWriteStream, rmSync } from 'node:fs';
 import { mkdtemp } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -16,12 +17,13 @@ import { readConfig } from '../../shared/io/config.ts';
 import { createLog } from '../../shared/io/log.ts';
 import { readBrief } from '../brief.ts';
 import { Child } from '../children.ts';
+import { type TrialNats, trialNats } from '../natsServer.ts';
+import { NATS, type NatsSettings, natsOf } from '../natsSettings.ts';
 import { addSettings, example } from '../options.ts';
-import { arithmetic, count, print, say, story } from '../output.ts';
+import { arithmetic, count, print, say, storeWords, story } from '../output.ts';
 import { follow } from '../progress.ts';
 import { DEMO } from '../settings.ts';
 import { onStop, type Stop } from '../signals.ts';
-import { storeWords } from './master.ts';
 
 const HOST = '127.0.0.1';
 const MASTER_PORT = 7171;
@@ -32,32 +34,43 @@ const NAME = 'newsletter-demo';
 const RETRY_FIRST = '300ms';
 const STOP_PATIENCE_MS = 5_000;
 
+/** A server of the demo's own takes anybody; credentials for another are not shown to it. */
+const NO_NATS_ACCESS = Object.fromEntries(
+  Object.values(NATS).flatMap(({ env }) => [
+    [env, ''],
+    [`${env}_FILE`, ''],
+  ]),
+);
+
 type Counts = { accepted: number; distinct: number; duplicates: number };
 type Master = { url: string; store: string; link: string; stop(): Promise<void> };
+type DemoSettings = { recipients: number; workers: number; keep: boolean; nats: boolean };
 
 export function addDemo(program: Command, entry: string, ended: (exitCode: number) => void): void {
   const command = program
     .command('demo')
     .summary('start here: send a newsletter to a mail server stub, all on this machine')
+    .option('--nats', 'link over NATS: a server that runs, or one found on this machine and started')
     .option('--keep', 'leave the master up until Ctrl-C');
   addSettings(command, DEMO);
   example(command, 'gimme demo --recipients 10000 --workers 2');
-  command.action(async (flags: { keep?: boolean }) => {
-    const settings = { ...readConfig(DEMO, flags), keep: flags.keep === true };
+  command.action(async (flags: { keep?: boolean; nats?: boolean }) => {
+    const settings = { ...readConfig(DEMO, flags), keep: flags.keep === true, nats: flags.nats === true };
     ended(await new Demo(entry, settings).run());
   });
 }
 
 class Demo {
   readonly #entry: string;
-  readonly #settings: { recipients: number; workers: number; keep: boolean };
+  readonly #settings: DemoSettings;
   readonly #children: Child[] = [];
   #folder = '';
   /** The exit code, once epic and mail server have been compared. */
   #proven: number | undefined;
   #master: Master | undefined;
+  #nats: TrialNats | undefined;
 
-  constructor(entry: string, settings: { recipients: number; workers: number; keep: boolean }) {
+  constructor(entry: string, settings: DemoSettings) {
     this.#entry = entry;
     this.#settings = settings;
   }
@@ -85,11 +98,12 @@ class Demo {
 
   async #play(interrupted: Promise<Stop>): Promise<number> {
     const { recipients, workers, keep } = this.#settings;
+    const nats = this.#settings.nats ? await this.#findNats() : undefined;
     this.#folder = await mkdtemp(join(tmpdir(), 'gimmework-demo-'));
     const { stub, port } = await this.#startStub();
-    const master = await this.#startMaster();
+    const master = await this.#startMaster(nats);
     print(`master   ${master.url}   store ${storeWords(master.store)}   link ${master.link}`);
-    const working = this.#startWorkers(workers, master.url, port);
+    const working = this.#startWorkers(workers, port, linkArgs(master.url, nats));
     print(`workers  ${workers} x ${SLOTS} slots`);
     print(`mail     smtp stub ${HOST}:${port}: 2% deferred, 1% rejected`);
 
@@ -125,10 +139,20 @@ class Demo {
     return follow(epic);
   }
 
-  async #startMaster(): Promise<Master> {
+  /** The subjects are the demo's own: no other worker may get its mails, nor its workers those of others. */
+  async #findNats(): Promise<NatsSettings> {
+    const values = readConfig(NATS, {});
+    this.#nats = await trialNats(values.nats?.join(','));
+    const { url, isOwn } = this.#nats;
+    print(`nats     ${url}   ${isOwn ? 'nats-server started for this demo' : 'a server that runs already'}`);
+    const access = isOwn ? undefined : natsOf({ ...values, nats: [url] }, {});
+    return { ...access, servers: url, prefix: `gimmework-demo-${randomBytes(6).toString('hex')}` };
+  }
+
+  async #startMaster(nats: NatsSettings | undefined): Promise<Master> {
     const { startMaster } = await import('../../master/main.ts');
     const log = createLog({ level: 'error', format: 'text' });
-    const config = { host: HOST, dataDir: join(this.#folder, 'data'), log };
+    const config = { host: HOST, dataDir: join(this.#folder, 'data'), log, ...(nats && { nats }) };
     const master = await startMaster({ ...config, port: MASTER_PORT }).catch((error: unknown) => {
       if (!(error instanceof GimmeError) || error.code !== 'port_taken') throw error;
       say(`port ${MASTER_PORT} is taken; the master takes a free one`);
@@ -156,12 +180,13 @@ class Demo {
     return { stub, port: listening.port };
   }
 
-  #startWorkers(workers: number, url: string, smtpPort: number): Child[] {
+  #startWorkers(workers: number, smtpPort: number, link: string[]): Child[] {
+    const env = this.#nats?.isOwn ? NO_NATS_ACCESS : {};
     return Array.from({ length: workers }, (_, i) => {
       const args = ['worker', '--works', 'newsletter', '--slots', String(SLOTS), '--name', `demo-${i + 1}`];
-      args.push('--master', url.replace(/^http/, 'ws'), '--log-level', 'warn');
       args.push('--smtp', `smtp://${HOST}:${smtpPort}`, '--smtp-retry-first', RETRY_FIRST);
-      return this.#adopt(new Child(`worker ${i + 1}`, this.#entry, args));
+      args.push(...link, '--log-level', 'warn');
+      return this.#adopt(new Child(`worker ${i + 1}`, this.#entry, args, env));
     });
   }
 
@@ -173,6 +198,7 @@ class Demo {
   async #close(): Promise<void> {
     await Promise.all(this.#children.map((child) => child.stop(STOP_PATIENCE_MS)));
     await this.#master?.stop();
+    await this.#nats?.stop();
     this.#leave();
   }
 
@@ -180,6 +206,11 @@ class Demo {
     for (const child of this.#children) child.kill();
     if (this.#folder !== '') rmSync(this.#folder, { recursive: true, force: true });
   }
+}
+
+function linkArgs(url: string, nats: NatsSettings | undefined): string[] {
+  if (!nats) return ['--master', url.replace(/^http/, 'ws')];
+  return ['--nats', String(nats.servers), '--nats-prefix', nats.prefix ?? ''];
 }
 
 /** Rejects when a worker ends before it was told to. */

@@ -2,8 +2,9 @@
 import type { Command } from 'commander';
 import { readConfig } from '../../shared/io/config.ts';
 import { createLog, type LogFormat, type LogLevel } from '../../shared/io/log.ts';
+import { natsOf } from '../natsSettings.ts';
 import { addSettings, example } from '../options.ts';
-import { print } from '../output.ts';
+import { print, storeWords } from '../output.ts';
 import { MASTER } from '../settings.ts';
 import { stopped } from '../signals.ts';
 
@@ -12,24 +13,24 @@ export function addMaster(program: Command, ended: (exitCode: number) => void): 
     .command('master')
     .summary('run a master: it takes epics and hands their units to workers');
   addSettings(command, MASTER);
-  example(command, 'gimme master --listen 0.0.0.0:7171 --data /var/lib/gimmework');
+  example(
+    command,
+    'gimme master --listen 0.0.0.0:7171 --data /var/lib/gimmework --nats nats://127.0.0.1:4222',
+  );
   command.action(async (flags: Record<string, unknown>) => ended(await run(flags)));
 }
 
 async function run(flags: Record<string, unknown>): Promise<number> {
-  const { listen, data, logLevel, logFormat } = readConfig(MASTER, flags);
+  const settings = readConfig(MASTER, flags);
+  const { listen, data, logLevel, logFormat } = settings;
+  const nats = natsOf(settings, flags);
   const log = createLog({ level: logLevel as LogLevel, format: logFormat as LogFormat });
   const { startMaster } = await import('../../master/main.ts');
   const stop = stopped();
-  const master = await startMaster({ ...listen, dataDir: data, log });
+  const master = await startMaster({ ...listen, dataDir: data, log, ...(nats && { nats }) });
   print(`master   ${master.url}   store ${storeWords(master.store)}   link ${master.link}`);
   const why = await stop;
   log.info('stopping', { why });
   await master.stop();
   return 0;
-}
-
-/** What a person must know of the store. */
-export function storeWords(store: string): string {
-  return store === 'memory' ? 'memory (not durable yet)' : store;
 }

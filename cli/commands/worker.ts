@@ -1,31 +1,48 @@
-/** `gimme worker`: offers works to a master until it is told to stop, then drains. */
+/**
+ * `gimme worker`: offers works to a master until it is told to stop, then drains. Below it are the commands about
+ * workers, which are an operator's: they ask a master.
+ */
 import type { Command } from 'commander';
+import { GimmeError } from '../../shared/core/errors.ts';
 import { readConfig } from '../../shared/io/config.ts';
 import { createLog, type LogFormat, type LogLevel } from '../../shared/io/log.ts';
+import { isNatsLink, natsOf } from '../natsSettings.ts';
 import { addSettings, example } from '../options.ts';
 import { WORKER } from '../settings.ts';
 import { stopped } from '../signals.ts';
 import { loadWorks } from '../works.ts';
+import { addWorkerDrain } from './worker-drain.ts';
+import { addWorkerLs } from './worker-ls.ts';
 
 export function addWorker(program: Command, ended: (exitCode: number) => void): void {
   const command = program
     .command('worker')
-    .summary('run a worker: it pulls units of the works it offers')
+    .summary('run a worker: it pulls units of the works it offers; or see to workers (ls, drain)')
+    .usage('--works <module...> [options]\n       gimme worker <command> [options]')
     .description('Pulls and runs units. SIGTERM or Ctrl-C drains: begun units end, the others go back.');
   addSettings(command, WORKER);
   example(command, 'gimme worker --works newsletter --smtp smtp://127.0.0.1:2525 --slots 16');
   command.action(async (flags: Record<string, unknown>) => ended(await run(flags)));
+  // What stands before `ls` would be a worker's, and would say nothing.
+  command.enablePositionalOptions().hook('preSubcommand', (_, subcommand) => {
+    const stray = Object.keys(command.opts()).length > 0;
+    if (stray) throw new GimmeError('usage', `options of worker ${subcommand.name()} stand after it`);
+  });
+  addWorkerLs(command, ended);
+  addWorkerDrain(command, ended);
 }
 
 async function run(flags: Record<string, unknown>): Promise<number> {
+  const isNats = isNatsLink(flags);
   const settings = readConfig(WORKER, flags);
+  const nats = natsOf(isNats ? settings : { ...settings, nats: undefined }, flags);
   const log = createLog({ level: settings.logLevel as LogLevel, format: settings.logFormat as LogFormat });
   const mail = { smtp: settings.smtp, retryFirstMs: settings.smtpRetryFirst };
   const works = await loadWorks(settings.works, mail);
   const { startWorker } = await import('../../worker/main.ts');
   const stop = stopped();
   const worker = await startWorker({
-    master: settings.master.replace(/^http/, 'ws'),
+    ...(nats ? { nats } : { master: settings.master.replace(/^http/, 'ws') }),
     works,
     slots: settings.slots,
     ...(settings.name === undefined ? {} : { name: settings.name }),

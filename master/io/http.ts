@@ -29,6 +29,7 @@ import type { Log } from '../../shared/io/log.ts';
 import type { EpicPage, EpicStatus } from '../../shared/protocol/api.ts';
 import type { MasterApi } from './api.ts';
 import { serveEvents } from './events.ts';
+import { refuseLink } from './linkRefusal.ts';
 import type { MasterMetrics } from './metrics.ts';
 import { gimmeErrorOf, PROBLEM_TYPE, problemOf } from './problem.ts';
 import {
@@ -38,7 +39,9 @@ import {
   jsonFault,
   jsonRefusal,
   listQuery,
+  noBody,
   noQuery,
+  workerParam,
 } from './requests.ts';
 import { type SubmitParts, submitJson, submitUpload } from './submit.ts';
 
@@ -49,6 +52,8 @@ export type HttpParts = SubmitParts & {
   metrics?: Pick<MasterMetrics, 'text' | 'contentType' | 'answered'>;
   /** The server to answer on, shared with the worker link; its own one by default. */
   server?: Server;
+  /** Why no worker may come by `/v1/link`, where the link is not on this server. */
+  noLink?: string;
 };
 
 /** Builds the server with all routes and `/v1/events`; it does not listen yet. `close` of the instance ends both. */
@@ -77,6 +82,7 @@ export function buildHttp(parts: HttpParts): FastifyInstance {
   addBriefRoute(app, parts);
   addNodeRoutes(app, parts);
   closeInTime(app, parts);
+  if (parts.noLink !== undefined) refuseLink(app.server, parts.noLink);
   return app;
 }
 
@@ -179,6 +185,13 @@ function addNodeRoutes(app: FastifyInstance, parts: HttpParts): void {
   app.get('/v1/workers', async (request) => {
     noQuery(request.query);
     return { workers: api.workers() };
+  });
+  app.post('/v1/workers/:id/drain', { bodyLimit: STEER_BODY_BYTES_MAX }, async (request, reply) => {
+    noQuery(request.query);
+    noBody(request.body);
+    const worker = api.drainWorker(workerParam(request.params));
+    reply.code(202);
+    return worker;
   });
   app.get('/v1/masters', async (request) => {
     noQuery(request.query);

@@ -87,6 +87,18 @@ export function epicParam(params: unknown): string {
   return id;
 }
 
+/** The id or name of a worker in a path. */
+export function workerParam(params: unknown): string {
+  const { id } = params as { id: string };
+  if (!isId(id)) throw new GimmeError('not_found', 'no worker has this id or name: it is not a valid one');
+  return id;
+}
+
+/** Refuses a body: the call has nothing to say beside its path. */
+export function noBody(body: unknown): void {
+  if (body !== undefined) objectOf(body, 'the body', []);
+}
+
 /**
  * Finds what is wrong with the bytes of a JSON value before they are parsed: not UTF-8, or nested so
  * deeply that walking the value would exhaust memory or stack.

@@ -18,6 +18,8 @@ export type Kinds = {
   /** `host:port`; a port of 0 takes any free one. */
   listen: Listen;
   path: string;
+  /** Any text, such as a password. */
+  text: string;
   count: number;
   /** `250ms`, `30s`, `2m`; read as milliseconds. */
   duration: number;
@@ -38,8 +40,8 @@ export type Kind = keyof Kinds;
 /** One row of a table. */
 export type Setting<K extends Kind = Kind> = {
   kind: K;
-  /** As commander reads it: `--listen <host:port>`. */
-  flag: string;
+  /** As commander reads it: `--listen <host:port>`. A secret has none: it comes from the environment only. */
+  flag?: string;
   env?: string;
   /** As a person would write it; absent where there is none. */
   default?: string;
@@ -86,9 +88,9 @@ export function readConfig<const T extends Settings>(
   return values as Values<T>;
 }
 
-/** The bare flag of a row: `--listen`. */
-export function flagOf(setting: Setting): string {
-  return setting.flag.split(/[ ,]/).find((part) => part.startsWith('--')) ?? setting.flag;
+/** The bare flag of a row, `--listen`; the variable of one without a flag. */
+export function flagOf({ flag, env = '' }: Setting): string {
+  return flag?.split(/[ ,]/).find((part) => part.startsWith('--')) ?? env;
 }
 
 /** What the help says of a row: its sentence, its bounds and where else it can come from. */
@@ -140,6 +142,8 @@ function valueOf(setting: Setting, { text, from }: Raw): Kinds[Kind] {
       return listenOf(one) ?? bad('host:port with a port of 0 to 65535, such as 127.0.0.1:7171');
     case 'path':
       return one === '' ? bad('a path') : one;
+    case 'text':
+      return one === '' ? bad('a text that is not empty') : one;
     case 'count':
       return within(setting, /^\d{1,15}$/.test(one) ? Number(one) : Number.NaN, bad);
     case 'duration':

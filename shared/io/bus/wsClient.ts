@@ -9,6 +9,7 @@
  * C2: a connection on which three ping intervals bring nothing is terminated.
  * C3: nothing waits while the link is not up (B2).
  */
+import { type IncomingMessage, STATUS_CODES } from 'node:http';
 import { WebSocket } from 'ws';
 import { assert, GimmeError, unreachable } from '../../core/errors.ts';
 import { isId } from '../../core/ids.ts';
@@ -159,7 +160,7 @@ export class WsClient implements Bus {
     });
     ws.on('unexpected-response', (_request, response) => {
       connection.status = response.statusCode;
-      connection.reason = `the master answered ${response.statusCode}`;
+      connection.reason = `the master answered ${response.statusCode}${phraseOf(response)}`;
       ws.terminate();
     });
     ws.on('open', () => this.#onOpen(connection));
@@ -260,6 +261,12 @@ export class WsClient implements Bus {
     await closed;
     cancel();
   }
+}
+
+/** What a master that refuses says beside the status: why. */
+function phraseOf({ statusCode = 0, statusMessage = '' }: IncomingMessage): string {
+  const saysMore = statusMessage !== '' && statusMessage !== STATUS_CODES[statusCode];
+  return saysMore && REFUSALS.has(statusCode) ? ` (${statusMessage})` : '';
 }
 
 /** The address of a master's link; throws bad_config for what is not one. */

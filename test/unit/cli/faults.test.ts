@@ -36,7 +36,6 @@ const FAULTS: [string, string[], number, RegExp][] = [
   ['missing argument', ['epic', 'get'], 2, /missing required argument 'epic'/],
   ['missing source', ['epic', 'submit', 'w'], 2, /--source/],
   ['missing value', ['master', '--listen'], 2, /--listen <host:port>' argument missing/],
-  ['later flag --nats', ['master', '--nats', 'x'], 2, /--nats is not supported yet/],
   [
     'later flag --deadline',
     submit('--source', csv, '--deadline', '2m'),
@@ -62,7 +61,10 @@ const FAULTS: [string, string[], number, RegExp][] = [
   ],
   ['later command init', ['init', 'x'], 2, /gimme init is not supported yet/],
   ['later command epic failures', ['epic', 'failures', 'x'], 2, /gimme epic failures is not supported yet/],
-  ['later command worker ls', ['worker', 'ls'], 2, /gimme worker ls is not supported yet/],
+  ['later command master ls', ['master', 'ls'], 2, /gimme master ls is not supported yet/],
+  ['unknown command below worker', ['worker', 'lst'], 2, /too many arguments for 'worker'/],
+  ['options before worker ls', ['worker', '--slots', '3', 'ls'], 2, /options of worker ls stand after it/],
+  ['worker drain of nobody', ['worker', 'drain'], 2, /missing required argument 'worker'/],
   [
     'several bad settings at once',
     ['smtp-stub', '--defer', '3', '--listen', 'x'],

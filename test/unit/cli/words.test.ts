@@ -119,7 +119,11 @@ test('settings: all faults at once, and never a secret', () => {
 
 test('each row of a table is named as commander names its option', () => {
   for (const table of [CLIENT, DEMO, MASTER, SMTP_STUB, WORKER] as Settings[]) {
-    for (const [name, { flag }] of Object.entries(table)) {
+    for (const [name, { flag, env, secret }] of Object.entries(table)) {
+      if (flag === undefined) {
+        assert.ok(secret && env, `${name} can come from nowhere`);
+        continue;
+      }
       const long = /--([a-z-]+)/.exec(flag)?.[1] ?? '';
       assert.equal(
         long.replace(/-(.)/g, (_, letter: string) => letter.toUpperCase()),
