@@ -29,6 +29,8 @@ export type MasterInput =
   | { type: 'submit'; epic: Omit<EpicRecordOf<'epic-submitted'>, 'k' | 'wallMs'> }
   | { type: 'cancel'; epic: string; reason: string }
   | { type: 'drain'; session: string }
+  /** The store does not take records in time: nothing is granted until it does. */
+  | { type: 'store'; stalled: boolean }
   | { type: 'batch'; epic: string; batch: Batch }
   | { type: 'read-failed'; epic: string; first: number; message: string }
   | { type: 'tick' };
@@ -77,6 +79,9 @@ export class Master {
         return cancel(s, input.epic, input.reason);
       case 'drain':
         return drainSession(s, input.session);
+      case 'store':
+        s.stalled = input.stalled;
+        return;
       case 'batch':
         return takeBatch(s, input.epic, input.batch);
       case 'read-failed':

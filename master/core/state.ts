@@ -92,6 +92,8 @@ export class MasterState {
     recalls: 0,
     byes: 0,
   };
+  /** The store takes no records. */
+  stalled = false;
   now: Now = { wallMs: 0, monoMs: 0 };
   /** How long the master has listened: leases age by this, so a master that was stopped expires nobody. */
   listenedMs = 0;

@@ -1,7 +1,13 @@
 /**
  * Group commit: records go to the store in the order they were written, one append at a time, and what
  * waits for a record is let go once the append that holds it has resolved. It knows no message's meaning.
+ *
+ * J1: a full disk loses nothing: the records wait and are tried again; any other failure is fatal, since after
+ *     a failed fsync nobody knows what is on the disk.
  */
+
+import { GimmeError } from '../../shared/core/errors.ts';
+import { STORE_RETRY_MS, STORE_SLOW_MS } from '../../shared/core/limits.ts';
 import type { EpicRecord } from '../core/records.ts';
 import type { Outgoing } from '../core/state.ts';
 import type { Store } from './store.ts';
@@ -15,6 +21,9 @@ export type JournalParts = {
   /** Records are durable; told before the messages that wait for them are sent. */
   onSynced: (records: readonly EpicRecord[], seconds: number) => void;
   send: (message: Outgoing) => void;
+  /** Records cannot be made durable now, or not in time; told again with undefined once they can. */
+  onStalled: (reason: string | undefined) => void;
+  setTimer: (ms: number, fn: () => void) => () => void;
   onFatal: (error: unknown) => void;
 };
 
@@ -23,6 +32,7 @@ export class Journal {
   #pending = group();
   #inFlight: Group | undefined;
   #synced = 0;
+  #stalled: string | undefined;
 
   constructor(parts: JournalParts) {
     this.#parts = parts;
@@ -59,11 +69,34 @@ export class Journal {
     const writing = this.#pending;
     this.#inFlight = writing;
     this.#pending = group();
-    const startedMs = this.#parts.monoMs();
-    this.#parts.store.append(writing.records).then(
-      () => this.#onSynced(writing, (this.#parts.monoMs() - startedMs) / 1_000),
-      (error: unknown) => this.#parts.onFatal(error),
+    this.#write(writing);
+  }
+
+  #write(writing: Group): void {
+    const { store, monoMs, setTimer } = this.#parts;
+    const startedMs = monoMs();
+    const cancel = setTimer(STORE_SLOW_MS, () =>
+      this.#stall('the store is slow: an append has taken over 2 s'),
     );
+    store.append(writing.records).then(
+      () => {
+        cancel();
+        this.#stall(undefined);
+        this.#onSynced(writing, (monoMs() - startedMs) / 1_000);
+      },
+      (error: unknown) => {
+        cancel();
+        if (!(error instanceof GimmeError) || error.code !== 'disk_full') return this.#parts.onFatal(error); // J1
+        this.#stall(error.message);
+        setTimer(STORE_RETRY_MS, () => this.#write(writing));
+      },
+    );
+  }
+
+  #stall(reason: string | undefined): void {
+    if (reason === this.#stalled) return;
+    this.#stalled = reason;
+    this.#parts.onStalled(reason);
   }
 
   #onSynced(written: Group, seconds: number): void {

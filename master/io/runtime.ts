@@ -74,6 +74,7 @@ export class MasterRuntime implements MasterApi {
   #wakeAt = Number.POSITIVE_INFINITY;
   #cancelTimers: (() => void)[] = [];
   #open = false;
+  #stalled: string | undefined;
 
   constructor(parts: RuntimeParts, opened: Opened) {
     this.#parts = parts;
@@ -89,6 +90,8 @@ export class MasterRuntime implements MasterApi {
       monoMs: () => parts.clock.monoMs(),
       onSynced: (records, seconds) => this.#onSynced(records, seconds),
       send: (message) => this.#send(message),
+      onStalled: (reason) => this.#onStalled(reason),
+      setTimer: (ms, fn) => parts.clock.setTimer(ms, fn),
       onFatal: parts.onFatal,
     });
     this.#briefSender = new BriefSender(parts);
@@ -227,7 +230,8 @@ export class MasterRuntime implements MasterApi {
   }
 
   readiness(): { ready: true } | { ready: false; reason: string } {
-    return this.#open ? { ready: true } : { ready: false, reason: 'the master is stopping' };
+    if (!this.#open) return { ready: false, reason: 'the master is stopping' };
+    return this.#stalled === undefined ? { ready: true } : { ready: false, reason: this.#stalled };
   }
 
   #frame(from: string, frame: Uint8Array): void {
@@ -270,9 +274,21 @@ export class MasterRuntime implements MasterApi {
     if (this.#sinceCheckpoint >= CHECKPOINT_RECORDS) void this.#checkpoint();
   }
 
+  #onStalled(reason: string | undefined): void {
+    this.#stalled = reason;
+    if (reason === undefined) this.#parts.log.info('the store takes records again');
+    else this.#parts.log.error('the store takes no records: nothing is granted until it does', { reason });
+    this.#step({ type: 'store', stalled: reason !== undefined });
+  }
+
   async #checkpoint(): Promise<void> {
     this.#sinceCheckpoint = 0;
-    await this.#parts.store.checkpoint(this.#seen.checkpoint()).catch(this.#parts.onFatal);
+    try {
+      await this.#parts.store.checkpoint(this.#seen.checkpoint());
+    } catch (error) {
+      // On a full disk the journal only grows longer; the next one is tried after as many records again.
+      if (!(error instanceof GimmeError) || error.code !== 'disk_full') this.#parts.onFatal(error);
+    }
   }
 
   #see(record: EpicRecord): void {

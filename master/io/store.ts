@@ -17,7 +17,7 @@ export type Opened = {
 };
 
 export type Store = {
-  readonly kind: 'memory';
+  readonly kind: 'memory' | 'sqlite';
   /** How a person is told what this store survives. */
   readonly description: string;
   open(): Promise<Opened>;

@@ -61,6 +61,10 @@ export const EPICS_ACTIVE_MAX = 10_000;
 export const EPICS_FINISHED_KEPT_MAX = 1_000;
 /** Records after which a checkpoint replaces what was appended before it. */
 export const CHECKPOINT_RECORDS = 20_000;
+/** An append that takes longer than this stops grants. */
+export const STORE_SLOW_MS = 2_000;
+/** How soon records are tried again on a full disk. */
+export const STORE_RETRY_MS = 1_000;
 /** Records, and messages that wait for them, while one append is in flight. */
 export const JOURNAL_RECORDS_MAX = 100_000;
 /** Works named in metric labels; the others count as `other`. */
@@ -83,6 +87,8 @@ export const WORK_AVAILABLE_JITTER_MS = 20;
 /** Delay after which units granted but not started are recalled when another worker starves. */
 export const RECALL_AFTER_MS = 250;
 
+/** Briefs that a worker keeps prepared; those that a grant needs are kept beyond it. */
+export const BRIEFS_READY_MAX = 256;
 /** Units one worker holds at most, whatever its measured speed. */
 export const HELD_UNITS_MAX = 32_768;
 /** Measured work a worker keeps ahead of itself. */

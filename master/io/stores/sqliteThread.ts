@@ -1,0 +1,43 @@
+/** The thread that owns the SQLite file: carries out one request after the other. */
+import { parentPort } from 'node:worker_threads';
+import { unreachable } from '../../../shared/core/errors.ts';
+import type { Reply, Request } from './sqlite.ts';
+import { SqliteFile, sqliteFault } from './sqliteFile.ts';
+
+let file: SqliteFile | undefined;
+
+parentPort?.on('message', (request: Request) => {
+  let reply: Reply;
+  try {
+    reply = { id: request.id, ok: true, ...carryOut(request) };
+  } catch (error) {
+    const { code, message } = sqliteFault(error, request.type === 'open' ? request.dir : (file?.dir ?? ''));
+    reply = { id: request.id, ok: false, code, message };
+  }
+  parentPort?.postMessage(reply);
+});
+
+function carryOut(request: Request): { opened?: { term: number; records: string[] } } {
+  switch (request.type) {
+    case 'open':
+      file = new SqliteFile(request.dir);
+      return { opened: file.read() };
+    case 'append':
+      opened().append(request.records);
+      return {};
+    case 'checkpoint':
+      opened().checkpoint(request.epics);
+      return {};
+    case 'close':
+      file?.close();
+      file = undefined;
+      return {};
+    default:
+      return unreachable(request);
+  }
+}
+
+function opened(): SqliteFile {
+  if (!file) throw new Error('the store is not open');
+  return file;
+}
