@@ -14,7 +14,7 @@ const SLOTS = 16;
 test(
   'SIGTERM mid-send: begun mails are awaited and reported, the rest goes to another worker',
   withCluster(async (c) => {
-    const [, stub] = await Promise.all([c.masterWith({}), c.stub('--latency', '1500ms')]);
+    const [, stub] = await Promise.all([c.masterWith({}), c.stub('--latency', '1s')]);
     const first = c.worker(stub, '--slots', String(SLOTS));
     const id = await c.submit(await c.recipients(ROWS));
     // All slots have begun their mail and none has its answer.
@@ -45,7 +45,7 @@ test(
   'SIGTERM while deferred mails wait: they go back with what is left of their delay, and exit is at once',
   withCluster(async (c) => {
     const [, stub] = await Promise.all([c.masterWith({}), c.stub('--defer', '100%')]);
-    const first = c.worker(stub, '--smtp-retry-first', '5s');
+    const first = c.worker(stub, '--smtp-retry-first', '3s');
     const id = await c.submit(await c.recipients(ROWS));
     await c.reach(id, 'deferred', (epic) => (epic.steps['send']?.retried ?? 0) >= ROWS / 2);
     assert.equal((await first.end('SIGTERM')).code, 0, first.lastWords());

@@ -7,7 +7,7 @@ import { test } from 'node:test';
 import type { EpicStatus } from '../../client/index.ts';
 import { assertTotals, withCluster } from '../processes/cluster.ts';
 
-const ROWS = Number(process.env['ROWS'] ?? 2_500);
+const ROWS = Number(process.env['ROWS'] ?? 2_000);
 const SLOTS = ROWS > 5_000 ? '16' : '4';
 const JOIN_MS = 1_000;
 

@@ -15,7 +15,7 @@ import {
 } from '../processes/cluster.ts';
 import { numbers } from '../processes/journal.ts';
 
-const ROWS = 800;
+const ROWS = 600;
 const LEASE = { leaseMs: 1_500, heartbeatMs: 300 };
 
 test(

@@ -10,9 +10,6 @@ export type Prepared = { ok: true; brief: unknown; parser: UnitParser } | { ok: 
 
 type Assembly = { parts: (Uint8Array | undefined)[]; missing: number };
 
-/** Prepared briefs kept for epics to come. */
-const PREPARED_MAX = 256;
-
 export class Preparations {
   readonly #ready = new Map<string, Prepared>();
   readonly #bytes = new Map<string, Assembly>();
@@ -42,8 +39,11 @@ export class Preparations {
   /** Prepares a brief for a work; never throws: a refusal becomes the outcome of its units. */
   async prepare(work: WorkDefinition, hash: string, bytes: Buffer): Promise<void> {
     this.#ready.set(`${work.name} ${hash}`, await prepared(work, bytes));
-    const oldest = this.#ready.keys().next();
-    if (this.#ready.size > PREPARED_MAX && !oldest.done) this.#ready.delete(oldest.value);
+  }
+
+  /** Drops what was prepared under `<work> <hash>`; the brief is asked for again when it is needed. */
+  forget(key: string): void {
+    this.#ready.delete(key);
   }
 }
 

@@ -252,7 +252,9 @@ export class WorkerRuntime {
     const work = this.#parts.works.get(name);
     if (!work) return;
     await this.#preparations.prepare(work, hash, bytes);
-    if (!this.#over) this.#step({ type: 'brief-ready', work: name, hash });
+    if (this.#over) return;
+    this.#step({ type: 'brief-ready', work: name, hash });
+    for (const key of this.#core.forgetBriefs()) this.#preparations.forget(key);
   }
 }
 
