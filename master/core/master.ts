@@ -18,13 +18,16 @@ import { cancel, closeOverdue, finishIfDone } from './closing.ts';
 import { dispatch } from './dispatch.ts';
 import { expireLeases, hear, lapse, takeHeartbeat, takeHello } from './leases.ts';
 import { readFailed, takeBatch, wantReads } from './reading.ts';
-import type { EpicRecordOf } from './records.ts';
+import type { EpicRecord, EpicRecordOf } from './records.ts';
+import { endRecovery, recover } from './recovery.ts';
 import type { Session } from './session.ts';
 import { takeBegin, takeReports } from './settling.ts';
 import type { Batch } from './source.ts';
 import { type CoreSettings, DEFAULT_SETTINGS, MasterState, type Now, type StepOutput } from './state.ts';
 
 export type MasterInput =
+  /** The link is up, at first or again. */
+  | { type: 'up' }
   | { type: 'message'; from: string; message: WorkerMessage }
   | { type: 'submit'; epic: Omit<EpicRecordOf<'epic-submitted'>, 'k' | 'wallMs'> }
   | { type: 'cancel'; epic: string; reason: string }
@@ -42,6 +45,11 @@ export class Master {
 
   constructor(options: { id: string; term: number; settings?: Partial<CoreSettings> }) {
     this.state = new MasterState(options.id, options.term, { ...DEFAULT_SETTINGS, ...options.settings });
+  }
+
+  /** Replays what the processes before this one wrote. Called once, before the first step. */
+  recover(records: readonly EpicRecord[]): void {
+    recover(this.state, records);
   }
 
   step(input: MasterInput, now: Now): StepOutput {
@@ -71,6 +79,9 @@ export class Master {
   #take(input: MasterInput): void {
     const s = this.state;
     switch (input.type) {
+      case 'up':
+        // Over a hub of its own nobody hears it yet; over a server, workers that wait for a master may.
+        return s.broadcast(available(s, worksWanting(s)));
       case 'message':
         return this.#message(input.from, input.message);
       case 'submit':
@@ -167,6 +178,7 @@ export class Master {
       const before = live.readyCount;
       live.wake(s.now.wallMs);
       closeOverdue(s, live);
+      endRecovery(s, live);
       if (live.readyCount !== before || live.readFault) s.touched.add(live);
     }
     recall(s);

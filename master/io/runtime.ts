@@ -74,6 +74,8 @@ export class MasterRuntime implements MasterApi {
   #wakeAt = Number.POSITIVE_INFINITY;
   #cancelTimers: (() => void)[] = [];
   #open = false;
+  /** Why the link is down; nothing while it is up. */
+  #down: string | undefined = 'it is not up yet';
   #stalled: string | undefined;
 
   constructor(parts: RuntimeParts, opened: Opened) {
@@ -81,10 +83,8 @@ export class MasterRuntime implements MasterApi {
     this.id = parts.id;
     const { term } = opened;
     this.#core = new Master({ id: parts.id, term, ...(parts.settings && { settings: parts.settings }) });
-    for (const record of opened.records) {
-      this.#core.state.ledger.apply(record);
-      this.#see(record);
-    }
+    this.#core.recover(opened.records);
+    for (const record of opened.records) this.#see(record);
     this.#journal = new Journal({
       store: parts.store,
       monoMs: () => parts.clock.monoMs(),
@@ -113,8 +113,14 @@ export class MasterRuntime implements MasterApi {
     this.#open = true;
     await this.#parts.bus.open({
       onFrame: (from, frame) => this.#frame(from, frame),
-      onUp: () => this.#step({ type: 'tick' }),
-      onDown: (reason) => this.#parts.log.warn('the link is down', { reason }),
+      onUp: () => {
+        this.#down = undefined;
+        this.#step({ type: 'up' });
+      },
+      onDown: (reason) => {
+        this.#down = reason;
+        this.#parts.log.warn('the link is down', { reason });
+      },
     });
     this.#every(CHANGED_EVERY_MS, () => {
       this.depths.observeEpics();
@@ -231,7 +237,8 @@ export class MasterRuntime implements MasterApi {
 
   readiness(): { ready: true } | { ready: false; reason: string } {
     if (!this.#open) return { ready: false, reason: 'the master is stopping' };
-    return this.#stalled === undefined ? { ready: true } : { ready: false, reason: this.#stalled };
+    const reason = this.#stalled ?? (this.#down && `the link to the workers is down: ${this.#down}`);
+    return reason === undefined ? { ready: true } : { ready: false, reason };
   }
 
   #frame(from: string, frame: Uint8Array): void {
