@@ -29,7 +29,7 @@ export function cancel(s: MasterState, id: string, reason: string): void {
 /** Units of a grant that certainly had no effect: no step has one, or none may begin without asking. */
 export function withoutEffect(epic: Epic, grant: Grant): Ranges {
   if (epic.effectFree) return grant.units.ranges();
-  if (epic.manifest?.steps.some((step) => step.effect === 'at-least-once')) return [];
+  if (!epic.asksFirst) return [];
   const free = IntervalSet.of(grant.units.ranges());
   for (const unit of epic.begun.keys()) free.remove(unit, unit + 1);
   return free.ranges();

@@ -7,7 +7,7 @@
 import { eachOf, IntervalSet } from '../../shared/core/intervalSet.ts';
 import { GRANT_UNITS_MAX, REPORT_UNITS_MAX } from '../../shared/core/limits.ts';
 import type { Work } from '../../shared/protocol/messages.ts';
-import type { Cut, Grant, LiveEpic } from './live.ts';
+import { type Cut, type Grant, grantKey, type LiveEpic } from './live.ts';
 import type { Session } from './session.ts';
 import type { MasterState } from './state.ts';
 
@@ -67,9 +67,16 @@ function grantUnits(s: MasterState, session: Session, live: LiveEpic, count: num
 function grant(s: MasterState, session: Session, live: LiveEpic, cut: Cut): void {
   const { epic } = live;
   const n = session.number(cut.count, s.listenedMs);
-  const held: Grant = { session: session.id, n, live, units: IntervalSet.of(cut.units), bytes: cut.bytes };
+  const held: Grant = {
+    session: session.id,
+    term: s.term,
+    n,
+    live,
+    units: IntervalSet.of(cut.units),
+    bytes: cut.bytes,
+  };
   session.bytes += cut.bytes;
-  session.grants.set(n, held);
+  session.grants.set(grantKey(s.term, n), held);
   live.grants.add(held);
   live.leased += cut.count;
   s.touched.add(live);

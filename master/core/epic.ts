@@ -13,7 +13,7 @@ import { assert, unreachable } from '../../shared/core/errors.ts';
 import { countOf, eachOf, IntervalSet } from '../../shared/core/intervalSet.ts';
 import type { EpicState, Totals } from '../../shared/protocol/api.ts';
 import type { Ranges, UnitFault, WorkManifest } from '../../shared/protocol/messages.ts';
-import type { EpicCheckpoint, EpicRecord, EpicRecordOf, Outcome, Resume, Token } from './records.ts';
+import type { EpicCheckpoint, EpicRecord, EpicRecordOf, Extent, Outcome, Resume, Token } from './records.ts';
 import type { SourceSpec } from './source.ts';
 
 export class Epic {
@@ -33,6 +33,8 @@ export class Epic {
   closing: string | undefined;
   finishedWallMs: number | undefined;
   readonly settled = new IntervalSet();
+  /** Where units were read, from the first unsettled one on. Forgotten once they and all before are settled. */
+  readonly extents: Extent[] = [];
   readonly counts: Record<Outcome, number> = {
     succeeded: 0,
     failed: 0,
@@ -64,6 +66,7 @@ export class Epic {
   /** The whole of this epic as one record. */
   checkpoint(): EpicCheckpoint {
     const { id, name, work, source, brief, submittedWallMs, state, manifest, read, offset, drained } = this;
+    const extents = [...this.extents];
     const { closing, finishedWallMs } = this;
     return {
       k: 'epic-checkpoint',
@@ -78,6 +81,7 @@ export class Epic {
       read,
       offset,
       drained,
+      extents,
       ...(closing !== undefined && { closing }),
       ...(finishedWallMs !== undefined && { finishedWallMs }),
       settled: this.settled.ranges(),
@@ -97,6 +101,7 @@ export class Epic {
     this.drained = record.drained;
     this.closing = record.closing;
     this.finishedWallMs = record.finishedWallMs;
+    this.extents.push(...record.extents);
     this.settled.addAll(record.settled);
     Object.assign(this.counts, record.counts);
     for (const [code, count] of record.faults) this.faults.set(code, count);
@@ -118,6 +123,11 @@ export class Epic {
     return this.manifest?.steps.some((step) => step.effect === 'at-most-once') ?? false;
   }
 
+  /** Whether no effect begins without asking. */
+  get asksFirst(): boolean {
+    return this.manifest?.steps.every((step) => step.effect !== 'at-least-once') ?? true;
+  }
+
   /** Whether every step may be run any number of times, so that a granted unit can be given up at once. */
   get effectFree(): boolean {
     return this.manifest?.steps.every((step) => step.effect === 'none') ?? true;
@@ -137,10 +147,7 @@ export class Epic {
         return;
       case 'horizon':
         assert(record.to >= this.read && !this.drained, `horizon of ${this.id} moved back to ${record.to}`);
-        this.read = record.to;
-        this.offset = record.offset;
-        this.drained = record.end;
-        return;
+        return this.#advance(record);
       case 'settled':
         return this.#settle(record);
       case 'resolved':
@@ -163,6 +170,27 @@ export class Epic {
     }
   }
 
+  #advance({ to, offset, end }: EpicRecordOf<'horizon'>): void {
+    if (to > this.read) this.extents.push({ first: this.read, end: to, offset: this.offset, next: offset });
+    this.read = to;
+    this.offset = offset;
+    this.drained = end;
+  }
+
+  /** The stretch that a unit below `read` was read in; undefined once it and all before it are settled. */
+  extentOf(unit: number): Extent | undefined {
+    let low = 0;
+    let high = this.extents.length - 1;
+    while (low <= high) {
+      const middle = (low + high) >> 1;
+      const extent = this.extents[middle] as Extent;
+      if (unit < extent.first) high = middle - 1;
+      else if (unit >= extent.end) low = middle + 1;
+      else return extent;
+    }
+    return undefined;
+  }
+
   #settle(record: EpicRecordOf<'settled'>): void {
     this.#count('succeeded', record.succeeded);
     this.#count('skipped', record.skipped);
@@ -181,6 +209,12 @@ export class Epic {
     assert(added === countOf(units), `epic ${this.id} settles units twice: ${outcome} ${units.join(',')}`); // E2
     this.counts[outcome] += added;
     this.#forget(units);
+    this.#prune();
+  }
+
+  #prune(): void {
+    const low = this.settled.firstGap(this.extents[0]?.first ?? 0);
+    while (this.extents[0] && this.extents[0].end <= low) this.extents.shift();
   }
 
   #fault(outcome: 'failed' | 'unknown', fault: UnitFault): void {

@@ -7,7 +7,7 @@
 import { IntervalSet } from '../../shared/core/intervalSet.ts';
 import type { Heartbeat, HeldGrant, Hello, Ranges } from '../../shared/protocol/messages.ts';
 import { giveUp } from './closing.ts';
-import type { Grant, LiveEpic } from './live.ts';
+import { type Grant, grantKey, type LiveEpic } from './live.ts';
 import { Session } from './session.ts';
 import type { MasterState } from './state.ts';
 
@@ -54,7 +54,7 @@ function probe(s: MasterState, session: Session): void {
 /** Puts back the units of grants that the worker knows of but does not hold: they were lost on the way. */
 function dropLost(s: MasterState, session: Session, held: ReadonlySet<number>): void {
   for (const grant of [...session.grants.values()]) {
-    if (grant.n > session.lastGrant || held.has(grant.n)) continue;
+    if (grant.term !== s.term || grant.n > session.lastGrant || held.has(grant.n)) continue;
     const units = grant.units.ranges();
     s.counters.grantsLost += 1;
     s.dropGrant(grant);
@@ -64,15 +64,22 @@ function dropLost(s: MasterState, session: Session, held: ReadonlySet<number>): 
 
 /** Lets a session keep what it says it holds where nobody else has it; the rest it is told to drop. */
 function reattach(s: MasterState, session: Session, held: HeldGrant): void {
-  if (held.term === s.term && session.grants.has(held.n)) return;
+  if (held.term > s.term || session.grants.has(grantKey(held.term, held.n))) return;
   const live = s.liveOf(held.epic);
-  const mine = live ? unclaimed(live, held.units) : [];
-  if (live && mine.length > 0 && live.epic.closing === undefined && held.term === s.term) {
+  const mine = live ? unclaimed(live, session, held) : [];
+  if (live && mine.length > 0 && (live.epic.closing === undefined || !live.heldBack.isEmpty)) {
     live.takeSettled(mine);
-    const grant: Grant = { session: session.id, n: held.n, live, units: IntervalSet.of(mine), bytes: 0 };
+    const grant: Grant = {
+      session: session.id,
+      term: held.term,
+      n: held.n,
+      live,
+      units: IntervalSet.of(mine),
+      bytes: 0,
+    };
     live.grants.add(grant);
     live.leased += grant.units.count;
-    session.grants.set(held.n, grant);
+    session.grants.set(grantKey(held.term, held.n), grant);
   }
   const others = live ? IntervalSet.of(mine).missingFrom(held.units) : held.units;
   const begun = live ? ownUnknown(live, session.id, held) : new IntervalSet();
@@ -80,8 +87,13 @@ function reattach(s: MasterState, session: Session, held: HeldGrant): void {
   if (drop.length > 0) s.abort(session.id, held.epic, drop);
 }
 
-function unclaimed(live: LiveEpic, units: Ranges): Ranges {
-  const free = IntervalSet.of(live.epic.settled.missingFrom(units));
+/** What of it is unsettled, in nobody's grant, and begun by no other token. */
+function unclaimed(live: LiveEpic, session: Session, held: HeldGrant): Ranges {
+  const free = IntervalSet.of(live.epic.settled.missingFrom(held.units));
+  for (const [unit, by] of live.epic.begun) {
+    const own = by.session === session.id && by.term === held.term && by.n === held.n;
+    if (!own) free.remove(unit, unit + 1);
+  }
   for (const grant of live.grants) free.removeAll(grant.units.ranges());
   const known = free.intersect([0, live.epic.read]);
   return known;

@@ -2,11 +2,11 @@
  * An epic's volatile side: which units are ready, whose bytes are in memory, who holds what. All of it
  * dies with the process and is rebuilt from the records, the source and the workers' claims.
  *
- * A unit below `epic.read` is in exactly one place: settled, ready, unloaded, delayed or in one grant.
+ * A unit below `epic.read` is in exactly one place: settled, ready, unloaded, delayed, held back or in one grant.
  *
  * L1: an extent's bytes are dropped once all its units are granted; a unit that comes back makes them
  *     be read again. Memory follows what is in flight, never the epic (G6).
- * L2: an extent is forgotten once it and all before it are settled.
+ * L2: after a crash what was read before is held back for one lease, while the holders of it come back.
  */
 import { assert } from '../../shared/core/errors.ts';
 import { Heap } from '../../shared/core/heap.ts';
@@ -14,11 +14,13 @@ import { IntervalSet } from '../../shared/core/intervalSet.ts';
 import { GRANT_BYTES_MAX, RANGES_MAX } from '../../shared/core/limits.ts';
 import type { Ranges } from '../../shared/protocol/messages.ts';
 import type { Epic } from './epic.ts';
+import type { Extent } from './records.ts';
 import type { Batch } from './source.ts';
 
 /** Units held by one session under one token. */
 export type Grant = {
   readonly session: string;
+  readonly term: number;
   readonly n: number;
   readonly live: LiveEpic;
   /** Not yet settled nor given back. */
@@ -27,16 +29,18 @@ export type Grant = {
   bytes: number;
 };
 
-/** A stretch of the source as it was read once; read again at `offset` when its bytes are needed anew. */
-type Extent = {
-  readonly first: number;
-  readonly end: number;
-  readonly offset: number;
-  readonly next: number;
+/** Where a session keeps a grant: numbers start again with each term. */
+export function grantKey(term: number, n: number): number {
+  return term * 2 ** 32 + n;
+}
+
+/** The bytes of an extent, and what is known of its reading. */
+type Loaded = {
+  readonly framed: Uint8Array;
+  readonly starts: Uint32Array;
   /** Record number that must be durable before a unit of it may be granted. */
   readonly after: number;
   readonly readMs: number;
-  bytes: { framed: Uint8Array; starts: Uint32Array } | undefined;
 };
 
 /** What to read: a new stretch, or again the one that began at `first`. */
@@ -67,7 +71,10 @@ export class LiveEpic {
   readFault: { message: string; retryAtMs: number } | undefined;
   /** Bytes of units in memory. */
   loadedBytes = 0;
-  readonly #extents: Extent[] = [];
+  /** By the first unit of its extent. */
+  readonly #loaded = new Map<number, Loaded>();
+  /** Unsettled units of before the crash that nobody has claimed yet (L2). */
+  readonly heldBack = new IntervalSet();
   /** Ready but for their bytes. */
   readonly #unloaded = new IntervalSet();
   /** Stretches being read again, by their first unit, and their bytes. */
@@ -91,19 +98,25 @@ export class LiveEpic {
     return this.#delayed.peek()?.dueWallMs;
   }
 
+  /** Holds back what was read before a crash (L2). */
+  recover(): void {
+    const { settled, read } = this.epic;
+    if (read > 0) this.heldBack.addAll(settled.missingFrom([0, read]));
+  }
+
   /** Takes in a new stretch; the units in `ready` may be granted once record `after` is durable. */
   grow(batch: Batch, ready: Ranges, after: number, readMs: number): void {
     if (batch.count === 0) return;
-    const { first, count, offset, next, framed, starts } = batch;
-    this.#extents.push({ first, end: first + count, offset, next, after, readMs, bytes: { framed, starts } });
-    this.loadedBytes += framed.length;
+    const extent = this.epic.extentOf(batch.first);
     this.ready.addAll(ready);
-    this.#unloadIfGranted(this.#extents[this.#extents.length - 1] as Extent);
+    if (extent && this.ready.intersect([extent.first, extent.end]).length > 0) {
+      this.#load(extent, { framed: batch.framed, starts: batch.starts, after, readMs });
+    }
   }
 
   /** Takes in a stretch read again. Returns false when nobody waits for it any more. */
-  reload(batch: Batch): boolean {
-    const extent = this.#extentOf(batch.first);
+  reload(batch: Batch, readMs: number): boolean {
+    const extent = this.epic.extentOf(batch.first);
     this.#reloaded(batch.first);
     if (!extent || extent.first !== batch.first) return false;
     assert(
@@ -112,8 +125,7 @@ export class LiveEpic {
     );
     const waiting = this.#unloaded.intersect([extent.first, extent.end]);
     if (waiting.length === 0) return false;
-    extent.bytes = { framed: batch.framed, starts: batch.starts };
-    this.loadedBytes += batch.framed.length;
+    this.#load(extent, { framed: batch.framed, starts: batch.starts, after: 0, readMs });
     this.#unloaded.removeAll(waiting);
     this.ready.addAll(waiting);
     return true;
@@ -130,10 +142,10 @@ export class LiveEpic {
       let from = units[i] as number;
       const to = units[i + 1] as number;
       while (from < to) {
-        const extent = this.#extentOf(from);
+        const extent = this.epic.extentOf(from);
         assert(extent, `unit ${from} of ${this.epic.id} comes back but its bytes have no place`);
         const until = Math.min(to, extent.end);
-        (extent.bytes ? this.ready : this.#unloaded).add(from, until);
+        (this.#loaded.has(extent.first) ? this.ready : this.#unloaded).add(from, until);
         from = until;
       }
     }
@@ -147,7 +159,7 @@ export class LiveEpic {
     const reads: Read[] = [];
     let unit = this.#unloaded.first;
     while (unit !== undefined && this.loadedBytes + this.#reloadingBytes < bytesMax) {
-      const extent = this.#extentOf(unit);
+      const extent = this.epic.extentOf(unit);
       assert(extent, `unit ${unit} of ${this.epic.id} waits for bytes that have no place`);
       if (!this.#reloads.has(extent.first)) {
         const { first, end, offset, next } = extent;
@@ -181,10 +193,11 @@ export class LiveEpic {
     while (cut.count < count && cut.units.length < RANGES_MAX) {
       const from = this.ready.first;
       if (from === undefined) break;
-      const extent = this.#extentOf(from);
-      assert(extent?.bytes, `unit ${from} of ${this.epic.id} is ready without bytes`);
+      const extent = this.epic.extentOf(from);
+      const loaded = extent && this.#loaded.get(extent.first);
+      assert(extent && loaded, `unit ${from} of ${this.epic.id} is ready without bytes`);
       const upTo = Math.min(this.ready.firstGap(from), extent.end, from + count - cut.count);
-      const { framed, starts } = extent.bytes;
+      const { framed, starts } = loaded;
       const begin = starts[from - extent.first] as number;
       const limit = begin + GRANT_BYTES_MAX - cut.bytes;
       const to = extent.first + lastWithin(starts, from - extent.first, upTo - extent.first, limit);
@@ -195,8 +208,8 @@ export class LiveEpic {
       appendRange(cut.units, from, to);
       cut.count += to - from;
       cut.payload.push(bytes);
-      cut.after = Math.max(cut.after, extent.after);
-      cut.readMs = Math.min(cut.readMs, extent.readMs);
+      cut.after = Math.max(cut.after, loaded.after);
+      cut.readMs = Math.min(cut.readMs, loaded.readMs);
       this.#unloadIfGranted(extent);
     }
     return cut.count > 0 ? cut : undefined;
@@ -217,6 +230,7 @@ export class LiveEpic {
   takeSettled(units: Ranges): void {
     this.ready.removeAll(units);
     this.#unloaded.removeAll(units);
+    this.heldBack.removeAll(units);
     if (this.#delayed.size === 0) return;
     const gone = IntervalSet.of(units);
     const kept: { unit: number; dueWallMs: number }[] = [];
@@ -225,12 +239,11 @@ export class LiveEpic {
     for (const item of kept) this.#delayed.push(item);
   }
 
-  /** Forgets the extents below the first unsettled unit. */
+  /** Drops the bytes of extents that are settled with all before them. */
   prune(): void {
-    const low = this.epic.settled.firstGap(this.#extents[0]?.first ?? 0);
-    while (this.#extents[0] && this.#extents[0].end <= low) {
-      const extent = this.#extents.shift(); // L2
-      if (extent) this.#unload(extent);
+    const low = this.epic.extents[0]?.first ?? this.epic.read;
+    for (const first of this.#loaded.keys()) {
+      if (first < low) this.#unload(first);
     }
   }
 
@@ -241,25 +254,18 @@ export class LiveEpic {
 
   #unloadIfGranted(extent: Extent): void {
     const next = this.ready.first;
-    if (next === undefined || next >= extent.end) this.#unload(extent); // L1
+    if (next === undefined || next >= extent.end) this.#unload(extent.first); // L1
   }
 
-  #unload(extent: Extent): void {
-    this.loadedBytes -= extent.bytes?.framed.length ?? 0;
-    extent.bytes = undefined;
+  #load(extent: Extent, loaded: Loaded): void {
+    this.#unload(extent.first);
+    this.#loaded.set(extent.first, loaded);
+    this.loadedBytes += loaded.framed.length;
   }
 
-  #extentOf(unit: number): Extent | undefined {
-    let low = 0;
-    let high = this.#extents.length - 1;
-    while (low <= high) {
-      const middle = (low + high) >> 1;
-      const extent = this.#extents[middle] as Extent;
-      if (unit < extent.first) high = middle - 1;
-      else if (unit >= extent.end) low = middle + 1;
-      else return extent;
-    }
-    return undefined;
+  #unload(first: number): void {
+    this.loadedBytes -= this.#loaded.get(first)?.framed.length ?? 0;
+    this.#loaded.delete(first);
   }
 }
 

@@ -17,6 +17,12 @@ export type Outcome = 'succeeded' | 'failed' | 'unknown' | 'skipped' | 'cancelle
 /** How an unsettled unit that has run before goes on: as `attempt` of its step number `step`, not before `dueWallMs`. */
 export type Resume = { attempt: number; step: number; dueWallMs: number };
 
+/**
+ * A stretch of the source as it was read once: units `first` to `end`. Reading at `offset` again, up to `next`,
+ * gives the same units.
+ */
+export type Extent = { first: number; end: number; offset: number; next: number };
+
 export type EpicCheckpoint = {
   k: 'epic-checkpoint';
   epic: string;
@@ -30,6 +36,7 @@ export type EpicCheckpoint = {
   read: number;
   offset: number;
   drained: boolean;
+  extents: Extent[];
   closing?: string;
   finishedWallMs?: number;
   settled: Ranges;

@@ -21,6 +21,7 @@ export class Session {
   works = new Map<string, WorkManifest>();
   labels: Readonly<Record<string, string>> = {};
   slots = 0;
+  /** By `grantKey`. */
   readonly grants = new Map<number, Grant>();
   /** Bytes of the units in its grants, about. */
   bytes = 0;

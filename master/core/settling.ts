@@ -11,7 +11,7 @@
 import { countOf, eachOf, IntervalSet } from '../../shared/core/intervalSet.ts';
 import type { Begin, GrantReport, Ranges, UnitFault, UnitLater } from '../../shared/protocol/messages.ts';
 import { withoutEffect } from './closing.ts';
-import type { Grant, LiveEpic } from './live.ts';
+import { type Grant, grantKey, type LiveEpic } from './live.ts';
 import type { Token } from './records.ts';
 import type { Session } from './session.ts';
 import type { MasterState } from './state.ts';
@@ -43,7 +43,7 @@ export function takeReports(
 /** Records that effects begin and answers which may (T3). */
 export function takeBegin(s: MasterState, session: Session, begin: Begin): void {
   const { term, n, at } = begin;
-  const grant = grantOf(s, session, begin);
+  const grant = grantOf(session, begin);
   session.beganAt = Math.max(session.beganAt, at);
   if (!grant || grant.live.epic.closing !== undefined) {
     if (grant) cancelUnbegun(s, grant, begin.units);
@@ -79,7 +79,7 @@ function takeReport(s: MasterState, session: Session, report: GrantReport, at: n
     return;
   }
   const by: Token = { session: session.id, term: report.term, n: report.n };
-  const about: Case = { live, grant: grantOf(s, session, report), by };
+  const about: Case = { live, grant: grantOf(session, report), by };
   if (report.ok) takeSuccess(s, about, report.ok, 'succeeded');
   if (report.skipped) takeSuccess(s, about, report.skipped, 'skipped');
   if (report.failed) takeFailures(s, about, report.failed);
@@ -205,13 +205,8 @@ function resolvable(about: Case, units: Ranges): Ranges {
   return found.intersect(units);
 }
 
-function grantOf(
-  s: MasterState,
-  session: Session,
-  token: { epic: string; term: number; n: number },
-): Grant | undefined {
-  if (token.term !== s.term) return undefined;
-  const grant = session.grants.get(token.n);
+function grantOf(session: Session, token: { epic: string; term: number; n: number }): Grant | undefined {
+  const grant = session.grants.get(grantKey(token.term, token.n));
   return grant?.live.epic.id === token.epic ? grant : undefined;
 }
 

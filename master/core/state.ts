@@ -16,7 +16,7 @@ import {
 } from '../../shared/core/limits.ts';
 import type { MasterMessage, Ranges } from '../../shared/protocol/messages.ts';
 import { Ledger } from './ledger.ts';
-import { type Grant, LiveEpic, type Read } from './live.ts';
+import { type Grant, grantKey, LiveEpic, type Read } from './live.ts';
 import type { EpicRecord } from './records.ts';
 import type { Session } from './session.ts';
 
@@ -196,7 +196,10 @@ export class MasterState {
     grant.live.grants.delete(grant);
     const session = this.sessions.get(grant.session);
     if (session) session.bytes -= grant.bytes;
-    assert(session?.grants.delete(grant.n), `grant ${grant.n} of ${grant.session} is not on its session`);
+    assert(
+      session?.grants.delete(grantKey(grant.term, grant.n)),
+      `grant ${grant.n} of ${grant.session} is not on its session`,
+    );
   }
 
   /** Gives unsettled units back: ready again, or cancelled where the epic closes. */

@@ -129,6 +129,9 @@ function bottleneckOf(epic: Epic, core: MasterState): string {
   if (offering(core, epic).length === 0) return nobody(epic, core);
   if (live.delayedCount >= core.settings.delayedMax)
     return `${live.delayedCount} units wait for a retry: reading pauses`;
+  if (live.readyCount === 0 && !live.heldBack.isEmpty) {
+    return `a restart: ${live.heldBack.count} units wait for the workers that may hold them`;
+  }
   if (live.readyCount > 0) return 'workers: all are busy, more of them would make it faster';
   if (live.leased > 0)
     return epic.drained ? 'the last units: workers hold them' : 'its source: workers wait for units';
