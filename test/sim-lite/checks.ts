@@ -8,14 +8,15 @@
  * C3: an at-most-once effect happens once at most, and only after `begun` of this token is durable.
  * C4: a replay of the records, from any checkpoint, gives the ledger of the live core.
  */
-import { assert } from '../../shared/core/errors.ts';
-import { countOf, eachOf, IntervalSet } from '../../shared/core/intervalSet.ts';
-import type { Demand, MasterMessage, WorkerMessage } from '../../shared/protocol/messages.ts';
+
 import { Ledger } from '../../master/core/ledger.ts';
 import type { LiveEpic } from '../../master/core/live.ts';
 import type { MasterInput } from '../../master/core/master.ts';
 import type { EpicRecord, Outcome, Token } from '../../master/core/records.ts';
 import type { MasterState, StepOutput } from '../../master/core/state.ts';
+import { assert } from '../../shared/core/errors.ts';
+import { countOf, eachOf, IntervalSet } from '../../shared/core/intervalSet.ts';
+import type { Demand, MasterMessage, WorkerMessage } from '../../shared/protocol/messages.ts';
 import type { Run } from '../../worker/core/held.ts';
 import type { MailServer } from './mailServer.ts';
 
@@ -133,15 +134,22 @@ export class Checks {
     const { epic } = live;
     const all = IntervalSet.of(epic.settled.ranges());
     const put = (units: readonly number[], where: string): void => {
-      assert(all.addAll(units) === countOf(units), `${epic.id} has units in ${where} and elsewhere: ${units}`);
+      assert(
+        all.addAll(units) === countOf(units),
+        `${epic.id} has units in ${where} and elsewhere: ${units.join()}`,
+      );
     };
     put(live.ready.ranges(), 'ready');
     for (const grant of live.grants) {
       put(grant.units.ranges(), `grant ${grant.n} of ${grant.session}`);
-      assert(this.#state.sessions.get(grant.session)?.grants.get(grant.n) === grant, 'a grant is on no session');
+      const ofSession = this.#state.sessions.get(grant.session)?.grants.values() ?? [];
+      assert([...ofSession].includes(grant), 'a grant is on no session');
     }
     const hidden = live.readyCount - live.ready.count + live.delayedCount;
-    assert(all.count + hidden === epic.read, `${epic.id}: ${all.count} + ${hidden} of ${epic.read} have a place`);
+    assert(
+      all.count + hidden === epic.read,
+      `${epic.id}: ${all.count} + ${hidden} of ${epic.read} have a place`,
+    );
     let leased = 0;
     for (const grant of live.grants) leased += grant.units.count;
     assert(leased === live.leased, `${epic.id} counts ${live.leased} leased, there are ${leased}`);
@@ -163,7 +171,10 @@ export class Checks {
     assert(asked, `${session} is granted units and never asked`);
     while ((granted[0]?.n ?? Number.POSITIVE_INFINITY) <= asked.lastGrant) granted.shift();
     const sum = granted.reduce((total, { count }) => total + count, 0);
-    assert(sum <= asked.level || message.units.length === 0, `${session} is granted ${sum} of ${asked.level}`);
+    assert(
+      sum <= asked.level || message.units.length === 0,
+      `${session} is granted ${sum} of ${asked.level}`,
+    );
   }
 
   #lookAtDurable(): void {

@@ -2,14 +2,15 @@
  * The master of the model: the real core, with a store that takes its time (one append at a time, as the
  * journal does) and sources that are slow, and sometimes fail, to be read.
  */
-import { assert } from '../../shared/core/errors.ts';
-import type { MasterMessage } from '../../shared/protocol/messages.ts';
-import { decodeWorkerMessage, encodeFrame } from '../../shared/protocol/codec.ts';
+
 import { frameNumbers } from '../../master/core/framer.ts';
 import { Master, type MasterInput } from '../../master/core/master.ts';
 import type { EpicRecord } from '../../master/core/records.ts';
 import type { BadUnit, Batch } from '../../master/core/source.ts';
 import type { CoreSettings, Outgoing, ReadWanted, StepOutput } from '../../master/core/state.ts';
+import { assert } from '../../shared/core/errors.ts';
+import { decodeWorkerMessage, encodeFrame } from '../../shared/protocol/codec.ts';
+import type { MasterMessage } from '../../shared/protocol/messages.ts';
 import type { Dice } from './dice.ts';
 import { Process } from './process.ts';
 import type { Timeline } from './timeline.ts';
@@ -28,7 +29,8 @@ export type MasterParts = {
   readUnits: number;
   /** Of this many units one is bad; 0 is none. */
   badEvery: number;
-  send: (to: string | 'all', message: MasterMessage, frame: Uint8Array) => void;
+  /** To one session, or to 'all'. */
+  send: (to: string, message: MasterMessage, frame: Uint8Array) => void;
   /** Told after each step. */
   watch: (input: MasterInput, output: StepOutput) => void;
 };
@@ -127,8 +129,9 @@ export class MasterNode {
     const { framed, starts } = frameNumbers(offset, count);
     const bad: BadUnit[] = [];
     const { badEvery } = this.#parts;
-    for (let unit = first; badEvery > 0 && unit < first + count; unit++) {
-      if (unit % badEvery === badEvery - 1) bad.push({ unit, code: 'invalid_unit', message: 'bad' });
+    for (let unit = first; unit < first + count; unit++) {
+      if (badEvery > 0 && unit % badEvery === badEvery - 1)
+        bad.push({ unit, code: 'invalid_unit', message: 'bad' });
     }
     const next = offset + count;
     return { first, count, framed, starts, bad, offset, next, end: next >= source.to };

@@ -23,7 +23,14 @@ const LIVENESS_MS = 120_000;
 const REPLAY_EVERY_STEPS = 60;
 
 /** A place for a worker: its process may be replaced, what it offers stays. */
-type Place = { number: number; process: number; version: number; slots: number; node: WorkerNode; link: Link };
+type Place = {
+  number: number;
+  process: number;
+  version: number;
+  slots: number;
+  node: WorkerNode;
+  link: Link;
+};
 
 export type Result = {
   trace: string;
@@ -194,10 +201,15 @@ export class Model {
       ended: () => this.#timeline.after(0, () => this.#ended(place, node)),
     });
     place.node = node;
-    place.link = new Link(this.#timeline, this.#dice, () => this.#weather, (lane, frame) => {
-      if (lane === 'toMaster') this.#master.receive(session, frame);
-      else node.receive(frame);
-    });
+    place.link = new Link(
+      this.#timeline,
+      this.#dice,
+      () => this.#weather,
+      (lane, frame) => {
+        if (lane === 'toMaster') this.#master.receive(session, frame);
+        else node.receive(frame);
+      },
+    );
     this.#connect(place, node);
   }
 

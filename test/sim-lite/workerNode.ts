@@ -13,10 +13,16 @@ import type { Dice } from './dice.ts';
 import { Process } from './process.ts';
 import type { Timeline } from './timeline.ts';
 
-
 const ATTEMPTS = 4;
 
-export type Luck = { fail: number; retry: number; long: number; unknown: number; skip: number; runMs: number };
+export type Luck = {
+  fail: number;
+  retry: number;
+  long: number;
+  unknown: number;
+  skip: number;
+  runMs: number;
+};
 
 export type WorkerParts = {
   timeline: Timeline;

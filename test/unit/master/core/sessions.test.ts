@@ -1,0 +1,231 @@
+/** Leases, returning and leaving workers, refusals, recalls, and when the core wants to be woken. */
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { SESSIONS_MAX, TICK_MS } from '../../../../shared/core/limits.ts';
+import { BEAT_MS, LEASE_MS, Rig, work } from './rig.ts';
+
+describe('leases', () => {
+  test('any message renews the lease of its session, and of no other', () => {
+    const rig = new Rig();
+    rig.granted(2);
+    rig.hello('v', [work('job')], 0);
+    for (let i = 0; i < 10; i++) {
+      rig.pass(LEASE_MS / 4);
+      rig.say('v', { t: 'want-brief', hash: 'b' });
+    }
+    const { sessions } = rig.core.state;
+    assert.deepEqual([sessions.get('w')?.expired, sessions.get('v')?.expired], [true, false]);
+    assert.equal(rig.core.state.counters.leasesExpired, 1);
+  });
+
+  test('a master that was stopped expires nobody', () => {
+    const rig = new Rig({ leaseMs: 3 * TICK_MS });
+    const n = rig.granted(2);
+    // Ten minutes without a step, as after SIGSTOP: what the worker sent meanwhile is taken first.
+    rig.nowMs += 600_000;
+    rig.beat('w', n, 0, [n]);
+    rig.step({ type: 'tick' });
+    assert.equal(rig.core.state.counters.leasesExpired, 0);
+    // Nor does one late tick after another by itself: each counts as one.
+    rig.tick(600_000);
+    rig.tick(600_000);
+    assert.equal(rig.core.state.counters.leasesExpired, 0);
+    rig.tick(600_000);
+    assert.equal(rig.core.state.counters.leasesExpired, 1);
+  });
+
+  test('it wakes in time for the next tick, and never at once', () => {
+    const rig = new Rig();
+    for (const act of [
+      () => rig.submit('e', 'job', 50),
+      () => rig.hello('w', [work('job')], 2),
+      () => rig.read(),
+      () => rig.gimme('w', 1, 2),
+      () => rig.tick(1),
+    ]) {
+      act();
+      const waitMs = rig.out.wakeAt - rig.nowMs;
+      assert.ok(waitMs >= 1 && waitMs <= TICK_MS, `waits ${waitMs} ms`);
+    }
+  });
+});
+
+describe('a worker that comes back', () => {
+  test('keeps what nobody else has, under the same token', () => {
+    const rig = new Rig();
+    const n = rig.granted(3);
+    rig.pass(LEASE_MS);
+    assert.deepEqual(rig.wrote('lease-expired')[0]?.again, [0, 3]);
+    const held = [{ epic: 'e', term: 7, n, units: [0, 3] }];
+    rig.hello('w', [work('job')], 0, { lastGrant: n, held });
+    assert.deepEqual(rig.sent('abort'), []);
+    rig.hello('v', [work('job')], 9);
+    assert.deepEqual(rig.sent('work', 'v'), []);
+    rig.report('w', 'e', n, { ok: [0, 3] });
+    assert.deepEqual(rig.totals('e'), { read: 3, succeeded: 3 });
+  });
+
+  test('is told to drop what another has, what is settled, and what nobody knows', () => {
+    const rig = new Rig();
+    const n = rig.granted(3);
+    rig.report('w', 'e', n, { ok: [0, 1] });
+    rig.pass(LEASE_MS);
+    rig.read();
+    rig.hello('v', [work('job')], 1);
+    assert.deepEqual(rig.sent('work', 'v')[0]?.units, [1, 2]);
+    const held = [
+      { epic: 'e', term: 7, n, units: [0, 3] },
+      { epic: 'gone', term: 7, n: 90, units: [4, 5] },
+    ];
+    rig.hello('w', [work('job')], 0, { lastGrant: n, held });
+    assert.deepEqual(
+      rig.sent('abort', 'w').map(({ epic, units }) => [epic, units]),
+      [
+        ['e', [0, 2]],
+        ['gone', [4, 5]],
+      ],
+    );
+    rig.report('w', 'e', n, { ok: [2, 3] });
+    assert.deepEqual(rig.totals('e'), { read: 3, succeeded: 2, outstanding: 1 });
+  });
+
+  test('is not told to drop a unit whose outcome only it can say', () => {
+    const rig = new Rig();
+    const n = rig.granted(2, ['at-most-once']);
+    rig.begin('w', 'e', n, [0, 1]);
+    rig.pass(LEASE_MS);
+    const held = [{ epic: 'e', term: 7, n, units: [0, 1] }];
+    rig.hello('w', [work('job', ['at-most-once'])], 0, { lastGrant: n, held });
+    assert.deepEqual(rig.sent('abort'), []);
+  });
+
+  test('is asked where it stands: a grant lost with the link is granted again', () => {
+    const rig = new Rig();
+    const n = rig.granted(2);
+    rig.hello('w', [work('job')], 2, { lastGrant: 0 });
+    assert.deepEqual(rig.sent('work')[0]?.units, []);
+    rig.beat('w', n + 1, 2, []);
+    rig.read();
+    assert.deepEqual(rig.sent('work', 'w')[0]?.units, [0, 2]);
+  });
+
+  test('gets numbers that it has not seen, also from a master that forgot it', () => {
+    const rig = new Rig();
+    rig.submit('e', 'job', 9);
+    rig.hello('w', [work('job')], 1, { lastGrant: 41 });
+    rig.read();
+    assert.equal(rig.sent('work')[0]?.n, 42);
+    rig.pass(LEASE_MS);
+    rig.hello('w', [work('job')], 1, { lastGrant: 42 });
+    assert.ok((rig.core.state.sessions.get('w')?.number(0, 0) ?? 0) > 43);
+  });
+
+  test('grants sent before its lease lapsed still count against what it asks for', () => {
+    // They may be on their way yet: a worker would end up with more than it has room for.
+    const rig = new Rig();
+    rig.submit('e', 'job', 9);
+    rig.hello('w', [work('job')], 2);
+    rig.read();
+    rig.pass(LEASE_MS);
+    rig.hello('w', [work('job')], 2, { lastGrant: 0 });
+    const granted = rig.sent('work', 'w').filter(({ units }) => units.length > 0);
+    assert.deepEqual(granted, []);
+    rig.beat('w', 2, 2, []);
+    assert.deepEqual(rig.sent('work', 'w')[0]?.units, [0, 2]);
+  });
+});
+
+describe('a worker that leaves', () => {
+  test('by bye: all it held is granted anew at once', () => {
+    const rig = new Rig();
+    rig.granted(2);
+    rig.say('w', { t: 'bye', reason: 'gone' });
+    assert.deepEqual(rig.wrote('lease-expired')[0]?.again, [0, 2]);
+    assert.equal(rig.core.state.counters.leasesExpired, 0);
+  });
+
+  test('by draining: it keeps what it has and gets nothing more', () => {
+    const rig = new Rig();
+    const n = rig.granted(2);
+    rig.submit('f', 'job', 5);
+    rig.read();
+    rig.say('w', { t: 'bye', reason: 'draining' });
+    rig.gimme('w', n, 5);
+    assert.deepEqual(rig.sent('work'), []);
+    rig.report('w', 'e', n, { ok: [0, 2] });
+    assert.equal(rig.epic('e').state, 'finished');
+  });
+});
+
+describe('refusals', () => {
+  test('a session that never said hello is told to', () => {
+    const rig = new Rig();
+    rig.gimme('w', 0, 5);
+    assert.equal(rig.sent('refused', 'w')[0]?.code, 'unknown_session');
+    rig.say('w', { t: 'bye', reason: 'gone' });
+    assert.deepEqual(rig.sent('refused'), [], 'there is no need to, when it leaves');
+  });
+
+  test('another protocol is refused', () => {
+    const rig = new Rig();
+    rig.hello('w', [work('job')], 5, { v: 99 });
+    assert.equal(rig.sent('refused', 'w')[0]?.code, 'protocol_version');
+    assert.equal(rig.core.state.sessions.size, 0);
+  });
+
+  test(`there are ${SESSIONS_MAX} sessions at most; one that is known may say hello again`, () => {
+    const rig = new Rig();
+    for (let i = 0; i < SESSIONS_MAX; i++) rig.hello(`w${i}`, [], 0);
+    rig.hello('more', [], 0);
+    assert.equal(rig.sent('refused', 'more')[0]?.code, 'too_many_sessions');
+    rig.hello('w0', [], 0);
+    assert.deepEqual(rig.sent('refused'), []);
+  });
+});
+
+describe('hints', () => {
+  test('WorkAvailable is told to all, coalesced, again each heartbeat, and not when nothing is wanted', () => {
+    const rig = new Rig();
+    rig.submit('e', 'job', 5);
+    assert.deepEqual(
+      rig.sent('available').map(({ works }) => works),
+      [['job']],
+    );
+    rig.submit('f', 'other', 5);
+    assert.deepEqual(rig.sent('available'), [], 'not twice within the gap');
+    rig.pass(12);
+    assert.deepEqual(
+      rig.sent('available').map(({ works }) => works),
+      [['job', 'other']],
+    );
+    rig.pass(BEAT_MS * 5 + 20);
+    const again = rig.sent('available').length;
+    assert.ok(again >= 1 && again <= 6, `${again} hints in five heartbeats`);
+    const quiet = new Rig();
+    quiet.pass(BEAT_MS * 5);
+    assert.deepEqual(quiet.sent('available'), []);
+  });
+
+  test('at the tail, units not started are recalled for a worker that has nothing', () => {
+    const rig = new Rig();
+    const n = rig.granted(9);
+    rig.hello('v', [work('job')], 3);
+    assert.deepEqual(rig.sent('recall'), []);
+    rig.pass(60);
+    assert.deepEqual(rig.sent('recall', 'w'), [{ t: 'recall', term: 7, count: 3 }]);
+    assert.deepEqual(rig.sent('recall', 'v'), []);
+    rig.pass(20);
+    assert.deepEqual(rig.sent('recall'), [], 'not again before the answer could be here');
+    rig.gimme('w', n, 0, [{ epic: 'e', term: 7, n, back: [6, 9] }]);
+    rig.read();
+    assert.deepEqual(rig.sent('work', 'v')[0]?.units, [6, 9]);
+  });
+
+  test('nothing is recalled while there is more to grant, nor below what the slots run', () => {
+    const rig = new Rig();
+    rig.granted(1);
+    rig.hello('v', [work('job')], 3);
+    rig.pass(200);
+    assert.deepEqual(rig.sent('recall'), [], 'one slot runs one unit');
+  });
+});

@@ -1,0 +1,164 @@
+/** What a worker asks for, whatever becomes of the messages, and how it finds its master. */
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { HELD_UNITS_MAX, WORK_AVAILABLE_JITTER_MS } from '../../../../shared/core/limits.ts';
+import { Demand } from '../../../../worker/core/demand.ts';
+import { BEAT_MS, Rig } from './rig.ts';
+
+/** Two slots and one unit ahead. */
+const CAPACITY = 3;
+
+describe('level', () => {
+  test('is capacity less what is held, down to nothing', () => {
+    const rig = Rig.known();
+    rig.work(1, [0, 1]);
+    rig.pass(BEAT_MS);
+    assert.deepEqual(rig.stand(), { lastGrant: 1, level: CAPACITY - 1 });
+    rig.work(2, [1, 9]);
+    rig.pass(BEAT_MS);
+    assert.deepEqual(rig.stand(), { lastGrant: 2, level: 0 });
+  });
+
+  test('counts units that are reported until they are settled', () => {
+    const rig = Rig.known();
+    rig.work(1, [0, 2]);
+    rig.finish(rig.start());
+    rig.pass(BEAT_MS);
+    assert.equal(rig.stand().level, CAPACITY - 2);
+    rig.settled(1, [0, 1]);
+    rig.pass(BEAT_MS);
+    assert.equal(rig.stand().level, CAPACITY - 1);
+    rig.settled(1, [0, 1]);
+    rig.pass(BEAT_MS);
+    assert.equal(rig.stand().level, CAPACITY - 1, 'a doubled Settled frees nothing more');
+  });
+
+  test('a doubled grant is refused, and so is an older number', () => {
+    const rig = Rig.known();
+    rig.work(2, [0, 1]);
+    rig.work(2, [0, 1]);
+    rig.work(1, [5, 6]);
+    assert.equal(rig.core.held, 1);
+  });
+
+  test('a grant of another term is refused', () => {
+    const rig = Rig.known();
+    rig.work(1, [0, 1], { term: 2 });
+    rig.work(1, [0, 1], { term: 0 });
+    assert.equal(rig.core.held, 0);
+  });
+
+  test('a hundred doubled WorkAvailable ask once, within the jitter, for no more than fits', () => {
+    const rig = Rig.known();
+    rig.work(1, [0, 2]);
+    rig.clear();
+    for (let i = 0; i < 100; i++) rig.take({ t: 'available', v: 1, master: 'm', term: 1, works: ['job'] });
+    assert.deepEqual(rig.all('gimme'), []);
+    rig.pass(WORK_AVAILABLE_JITTER_MS);
+    assert.deepEqual(
+      rig.all('gimme').map(({ level }) => level),
+      [CAPACITY - 2],
+    );
+  });
+
+  test('a gap in the numbers is told at once, with what is held', () => {
+    const rig = Rig.known();
+    rig.work(1, [0, 1]);
+    rig.clear();
+    rig.work(3, [4, 5]);
+    const [beat] = rig.all('heartbeat');
+    assert.deepEqual([beat?.lastGrant, beat?.held], [3, [1, 3]]);
+  });
+
+  test('an empty grant is answered at once', () => {
+    const rig = Rig.known();
+    rig.work(1, [0, 1]);
+    rig.clear();
+    rig.work(2, []);
+    assert.deepEqual(
+      rig.all('heartbeat').map(({ held, lastGrant }) => [held, lastGrant]),
+      [[[1], 2]],
+    );
+    assert.equal(rig.core.held, 1);
+  });
+
+  test('grows with measured speed, within its limit', () => {
+    const demand = new Demand(4);
+    assert.equal(demand.capacity, 5);
+    demand.measure(100, 20);
+    assert.equal(demand.capacity, 4 + 1_000, '5 units a millisecond, 200 ms ahead');
+    for (let i = 0; i < 20; i++) demand.measure(1, 20_000);
+    assert.equal(demand.capacity, 5, 'and shrinks again');
+    demand.measure(1_000_000, 20);
+    assert.equal(demand.capacity, HELD_UNITS_MAX);
+  });
+});
+
+describe('the master', () => {
+  test('is found by Hello, which is sent again until somebody answers', () => {
+    const rig = new Rig();
+    rig.step({ type: 'up' });
+    assert.deepEqual(
+      rig.said.map(({ t }) => t),
+      ['hello'],
+    );
+    rig.pass(3 * BEAT_MS);
+    assert.deepEqual(
+      rig.said.map(({ t }) => t),
+      ['hello', 'hello', 'hello', 'hello'],
+    );
+    rig.take({ t: 'available', v: 1, master: 'm', term: 1, works: [] });
+    rig.clear();
+    rig.pass(3 * BEAT_MS);
+    assert.deepEqual(rig.all('hello'), []);
+    assert.equal(rig.all('heartbeat').length, 3);
+  });
+
+  test('that does not know this session is told Hello again, with what is held', () => {
+    const rig = Rig.known();
+    rig.work(1, [3, 5]);
+    rig.pass(BEAT_MS);
+    rig.clear();
+    rig.take({ t: 'refused', code: 'unknown_session', message: '' });
+    assert.deepEqual(rig.all('hello')[0]?.held, [{ epic: 'e', term: 1, n: 1, units: [3, 5] }]);
+    rig.take({ t: 'refused', code: 'unknown_session', message: '' });
+    assert.equal(rig.all('hello').length, 1, 'not for each refused message');
+  });
+
+  test('that refuses for good ends the worker', () => {
+    const rig = Rig.known();
+    const { fatal } = rig.take({ t: 'refused', code: 'protocol_version', message: 'run the same' });
+    assert.deepEqual(fatal, { code: 'protocol_version', message: 'run the same' });
+  });
+
+  test('of a newer term is told Hello; one of an older term is not heard', () => {
+    const rig = Rig.known();
+    rig.work(5, [0, 1]);
+    rig.clear();
+    rig.take({ t: 'available', v: 1, master: 'new', term: 2, works: [] });
+    const [hello] = rig.all('hello');
+    assert.deepEqual([hello?.lastGrant, hello?.held.length], [0, 1]);
+    rig.work(1, [7, 8], { term: 2 });
+    assert.equal(rig.core.held, 2, 'its numbers begin anew');
+    rig.clear();
+    rig.take({ t: 'available', v: 1, master: 'm', term: 1, works: [] });
+    rig.take({ t: 'recall', term: 1, count: 9 });
+    rig.take({ t: 'abort', term: 1, epic: 'e' });
+    rig.work(6, [9, 10]);
+    rig.pass(100);
+    assert.deepEqual([rig.reports(), rig.all('hello'), rig.core.held], [[], [], 2]);
+  });
+
+  test('cannot be reached: nothing is said, and the worker sleeps', () => {
+    const rig = Rig.known();
+    rig.work(1, [0, 1]);
+    rig.step({ type: 'down' });
+    rig.finish(rig.start());
+    rig.clear();
+    let wakes = 0;
+    for (const untilMs = rig.nowMs + 10 * BEAT_MS; rig.nowMs < untilMs; wakes++)
+      rig.pass(rig.out.wakeAt - rig.nowMs);
+    assert.deepEqual(rig.said, []);
+    assert.ok(wakes <= 10, `it woke ${wakes} times`);
+  });
+});
