@@ -6,7 +6,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { Client, csv, defineWork, GimmeError, ndjson, range, stdin, units } from '../../../client/index.ts';
-import { ended, statusOf } from '../http/fakeMaster.ts';
+import type { MasterView, WorkerView } from '../../../master/io/api.ts';
+import { ended, statusOf, worker } from '../http/fakeMaster.ts';
 import { serveFake } from '../http/server.ts';
 
 async function folder(t: TestContext): Promise<string> {
@@ -76,6 +77,22 @@ test('epics are listed by pages, found by name and cancelled', async (t) => {
   assert.equal((await epic.cancel('wrong subject')).reason, 'wrong subject');
   await assert.rejects(client.cancel('weekly', 'x'), failsWith('ambiguous_name', /3 epics are named weekly/));
   assert.deepEqual(await client.workers(), []);
+});
+
+test('workers and masters are listed, a worker is drained, readiness is told with its reason', async (t) => {
+  const { url, api } = await serveFake(t);
+  const client = new Client({ master: url });
+  api.offered = [worker('w1', 'mail-1', { held: 3 })];
+  api.queues = { journal_records: { depth: 1, max: 2, limit: 3 } };
+  const workers: WorkerView[] = await client.workers();
+  assert.deepEqual(workers, api.offered);
+  const masters: MasterView[] = await client.masters();
+  assert.deepEqual(masters, api.masters());
+  assert.deepEqual(await client.drainWorker('mail-1'), { ...api.offered[0], state: 'draining' });
+  await assert.rejects(client.drainWorker('../epics'), failsWith('not_found', /no worker/));
+  assert.deepEqual(await client.readiness(), { ready: true });
+  api.reason = 'the disk is full';
+  assert.deepEqual(await client.readiness(), { ready: false, reason: 'the disk is full' });
 });
 
 test('what the master refuses keeps its code', async (t) => {
@@ -157,6 +174,18 @@ test('an absent master and a foreign server are named with the cure', async () =
   );
   await assert.rejects(new Client({ master }).epics(), absent);
   assert.throws(() => new Client({ master: 'ftp://x' }), failsWith('bad_config', /ftp/));
+});
+
+test('readiness is not believed of a server that is no master', async (t) => {
+  const server = createServer((_request, response) => response.end('{"status":"up"}'));
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  t.after(() => {
+    server.close();
+    server.closeAllConnections();
+  });
+  const master = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const asked = new Client({ master }).readiness();
+  await assert.rejects(asked, failsWith('master_unreachable', /not a Gimmework master/));
 });
 
 test('watch yields the state now, what changes and the end, and then is over', async (t) => {

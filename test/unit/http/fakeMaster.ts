@@ -11,6 +11,8 @@ export class FakeMaster implements MasterApi {
   readonly submitted: SubmitRequest[] = [];
   readonly all: EpicStatus[] = [];
   offered: WorkerView[] = [];
+  onDrain: (worker: WorkerView) => void = () => {};
+  queues: MasterView['queues'] = {};
   reason = '';
   /** Thrown by the next submit. */
   fault: Error | undefined;
@@ -49,11 +51,14 @@ export class FakeMaster implements MasterApi {
   drainWorker(idOrName: string): WorkerView {
     const worker = this.offered.find(({ id, name }) => id === idOrName || name === idOrName);
     if (!worker) throw new GimmeError('not_found', `there is no worker ${idOrName}`);
+    this.onDrain(worker);
     return { ...worker, state: 'draining' };
   }
 
   masters(): MasterView[] {
-    return [{ id: this.id, term: 1, store: 'memory', link: 'websocket', epics: this.all.length, queues: {} }];
+    const { id, queues } = this;
+    const epics = this.all.filter(({ state }) => state === 'running').length;
+    return [{ id, term: 1, store: 'memory', link: 'ws', epics, queues }];
   }
 
   onChange(listener: (epics: ReadonlySet<string>) => void): () => void {
@@ -88,6 +93,23 @@ export class FakeMaster implements MasterApi {
   get listening(): number {
     return this.#listeners.size;
   }
+}
+
+/** A worker that offers greet and holds nothing. */
+export function worker(id: string, name: string, fields: Partial<WorkerView> = {}): WorkerView {
+  const [works, version, state] = [['greet'], '1.2.3', 'ready'] as const;
+  return {
+    id,
+    name,
+    works: [...works],
+    labels: {},
+    slots: 4,
+    version,
+    state,
+    held: 0,
+    lastHeardMs: 0,
+    ...fields,
+  };
 }
 
 export function statusOf(id: string): EpicStatus {
