@@ -54,7 +54,7 @@ export class Child {
     this.failed = this.ended.then((code) => {
       this.#isGone = true;
       if (this.#isTold) return new Promise<never>(() => {});
-      throw new Error(`${name} ended with exit code ${code}: ${this.#stderr.at(-1) ?? 'it said nothing'}`);
+      throw new Error(`${name} ended with exit code ${code}: ${this.#lastWords()}`);
     });
     this.failed.catch(() => {});
   }
@@ -91,6 +91,12 @@ export class Child {
   /** What it wrote on stderr: a healthy run writes nothing. */
   complaints(): readonly string[] {
     return this.#stderr;
+  }
+
+  /** The line that says why it ended: what follows it is Node's version. */
+  #lastWords(): string {
+    const error = this.#stderr.findLast((line) => /error/i.test(line));
+    return error ?? this.#stderr.at(-1) ?? 'it said nothing';
   }
 
   /** Tells it to stop and waits; throws if it had to be killed. */

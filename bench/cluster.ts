@@ -21,7 +21,10 @@ export type ClusterOptions = {
 
 export type Depth = { depth: number; max: number; limit: number };
 
-export type EpicRun = {
+/** What the master says it runs on. */
+type Parts = { store: string; link: string };
+
+export type EpicRun = Parts & {
   units: number;
   /** From the first byte sent to the last unit settled. */
   totalMs: number;
@@ -43,7 +46,10 @@ export class Cluster {
   readonly master: Child;
   readonly workers: readonly Child[];
 
-  private constructor(client: Client, master: Child, workers: readonly Child[]) {
+  readonly #parts: Parts;
+
+  private constructor(client: Client, master: Child, workers: readonly Child[], parts: Parts) {
+    this.#parts = parts;
     this.client = client;
     this.master = master;
     this.workers = workers;
@@ -54,15 +60,16 @@ export class Cluster {
     const { profiles, works, slots, workerArgs = [] } = options;
     const listen = ['--listen', '127.0.0.1:0', '--data', place.newFolder(), '--log-level', 'warn'];
     const master = place.gimme('master', ['master', ...listen], profileArgs(profiles, 'master'));
-    const url = /http:\/\/\S+/.exec(await master.line())?.[0];
-    if (url === undefined) throw new Error('the master did not say where it listens');
+    const said = /(http:\/\/\S+) +store (.+?) {2,}link (.+)/.exec(await master.line());
+    if (!said) throw new Error('the master did not say where it listens');
+    const [, url = '', store = '', link = ''] = said;
     const workers = Array.from({ length: options.workers }, (_, i) => {
       const name = `worker ${i + 1}`;
       const args = ['worker', '--works', works, '--slots', String(slots), '--log-level', 'warn'];
       args.push('--master', url, '--name', `bench-${i + 1}`, ...workerArgs);
       return place.gimme(name, args, i === 0 ? profileArgs(profiles, 'worker') : []);
     });
-    const cluster = new Cluster(new Client({ master: url }), master, workers);
+    const cluster = new Cluster(new Client({ master: url }), master, workers, { store, link });
     await Promise.race([cluster.#connected(), cluster.#failed()]);
     return cluster;
   }
@@ -85,6 +92,7 @@ export class Cluster {
       Object.entries(after).map(([name, ms]) => [name, ms - (before[name] ?? 0)]),
     );
     return {
+      ...this.#parts,
       units,
       totalMs: endWallMs - fromWallMs,
       settlingMs: endWallMs - Date.parse(last.submittedAt),

@@ -90,6 +90,7 @@ function verdict(ours: Ours[], theirs: PeerRun[]): Verdict {
     ...cpuTable('gimmework', ours, (run) => run.units),
     ...(theirs.length > 0 ? ['', ...cpuTable('bullmq', theirs, (run) => run.jobs)] : []),
     '',
+    `store ${ours[0]?.store}, link ${ours[0]?.link}`,
     `longest time without a settled unit: ${Math.max(...ours.map((run) => run.longestPauseMs))} ms`,
   ];
   return { lines, results: { ours, theirs, ratio }, broken };

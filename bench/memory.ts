@@ -22,15 +22,25 @@ type MemoryRun = EpicRun & {
 };
 
 export const memory: Benchmark = async (place, options, say) => {
-  const runs: MemoryRun[] = [];
-  for (const units of [options.base, options.units ?? UNITS]) {
+  const measured = async (units: number): Promise<MemoryRun> => {
     const run = await runOnce(place, options, units);
-    runs.push(run);
     say(`${whole(units)} units in ${fixed(run.totalMs / 1_000, 1)} s: master ${megabytes(run.masterBytes)}`);
+    return run;
+  };
+  const few: MemoryRun[] = [];
+  const many: MemoryRun[] = [];
+  for (let i = 0; i < options.runs; i++) {
+    few.push(await measured(options.base));
+    many.push(await measured(options.units ?? UNITS));
   }
-  const [few, many] = runs as [MemoryRun, MemoryRun];
   return verdict(few, many);
 };
+
+/** A peak depends on when the garbage collector came by: of several runs the one in the middle counts. */
+function middle(runs: readonly MemoryRun[]): MemoryRun {
+  const sorted = [...runs].sort((a, b) => a.masterBytes - b.masterBytes);
+  return sorted[sorted.length >> 1] as MemoryRun;
+}
 
 async function runOnce(place: Place, options: BenchOptions, units: number): Promise<MemoryRun> {
   const { workers, slots } = options;
@@ -44,9 +54,12 @@ async function runOnce(place: Place, options: BenchOptions, units: number): Prom
   return { ...run, masterBytes, workerBytes, queues, complaints: cluster.complaints() };
 }
 
-function verdict(few: MemoryRun, many: MemoryRun): Verdict {
+function verdict(fewRuns: readonly MemoryRun[], manyRuns: readonly MemoryRun[]): Verdict {
+  const all = [...fewRuns, ...manyRuns];
+  const few = middle(fewRuns);
+  const many = middle(manyRuns);
   const ratio = many.masterBytes / few.masterBytes;
-  const broken = [few, many].flatMap((run) => [
+  const broken = all.flatMap((run) => [
     ...run.complaints.map((line) => `a process complained: ${line}`),
     ...overfull(run),
   ]);
@@ -60,19 +73,22 @@ function verdict(few: MemoryRun, many: MemoryRun): Verdict {
     `${fixed(run.totalMs / 1_000, 1)} s`,
   ]);
   const workers = few.workerBytes.map((_, i) => `worker ${i + 1}`);
-  const queues = Object.entries(many.queues).map(([name, { max, limit }]) => [
+  const deepest = (runs: readonly MemoryRun[], name: string): string =>
+    whole(Math.max(...runs.map((run) => run.queues[name]?.max ?? 0)));
+  const queues = Object.entries(many.queues).map(([name, { limit }]) => [
     name,
-    whole(few.queues[name]?.max ?? 0),
-    whole(max),
+    deepest(fewRuns, name),
+    deepest(manyRuns, name),
     whole(limit),
   ]);
   const lines = [
     ...table(['units', 'master peak', ...workers, 'took'], peaks),
     `ratio ${fixed(ratio)}x`,
+    `store ${many.store}, link ${many.link}`,
     '',
     ...table(['deepest', 'few', 'many', 'limit'], queues),
   ];
-  return { lines, results: { few, many, ratio }, broken };
+  return { lines, results: { few, many, ratio, all }, broken };
 }
 
 /** Queues that were fuller than they may be, or are not empty at the end. */

@@ -42,6 +42,7 @@ export const newsletter: Benchmark = async (place, options) => {
   const rows = Object.entries(cpuMs).map(([name, ms]) => [name, fixed((ms * 1_000) / units, 1)]);
   const lines = [
     `${whole((units * 1_000) / run.settlingMs)} mails/s: ${whole(units)} in ${fixed(run.settlingMs / 1_000, 1)} s, 0 duplicates`,
+    `store ${run.store}, link ${run.link}`,
     `longest time without a settled mail: ${run.longestPauseMs} ms`,
     '',
     ...table(['CPU µs/mail', ''], rows),

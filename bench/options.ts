@@ -31,7 +31,7 @@ export const USAGE = `npm run bench -- <name> [options]
   newsletter   mails sent by SMTP
 
   --units N        units of the (larger) run
-  --runs N         repetitions of dispatch (3)
+  --runs N         repetitions of dispatch and memory (3)
   --workers N      worker processes (2)
   --slots N        slots of each (16)
   --assert         exit 1 when a promise is not kept: 10x BullMQ, memory within 1.3x
@@ -39,7 +39,7 @@ export const USAGE = `npm run bench -- <name> [options]
   --out DIR        folder for the JSON and the profiles (bench/results)
   --no-peers       dispatch: without BullMQ
   --peer-units N   dispatch: jobs of one BullMQ run (60,000)
-  --concurrency N  dispatch: concurrency of one BullMQ process (100)
+  --concurrency N  dispatch: concurrency of one BullMQ process (50)
   --base N         memory: units of the smaller run (50,000)
   --source KIND    memory: upload (default) or range`;
 
@@ -91,7 +91,7 @@ function parsed(args: readonly string[]) {
         out: { type: 'string', default: RESULTS },
         'no-peers': { type: 'boolean', default: false },
         'peer-units': { type: 'string', default: '60000' },
-        concurrency: { type: 'string', default: '100' },
+        concurrency: { type: 'string', default: '50' },
         base: { type: 'string', default: '50000' },
         source: { type: 'string', default: 'upload' },
       },

@@ -1,0 +1,216 @@
+/** The benchmarks measure what they say they do: whole epics by real processes, and nothing is left behind. */
+import assert from 'node:assert/strict';
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { setTimeout as pause } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { type CpuProfile, costsOf } from '../../bench/profile.ts';
+import { spreadOf } from '../../bench/spread.ts';
+import { ndjsonUnits, UNIT_BYTES } from '../../bench/units.ts';
+
+const ROOT = fileURLToPath(new URL('../../', import.meta.url));
+const LIMIT = { timeout: 60_000 };
+
+type Depth = { depth: number; max: number; limit: number };
+type EpicRun = {
+  units: number;
+  totalMs: number;
+  settlingMs: number;
+  cpuMs: Record<string, number>;
+  totals: { read: number; succeeded: number; outstanding: number };
+};
+type MemoryRun = EpicRun & { masterBytes: number; workerBytes: number[]; queues: Record<string, Depth> };
+
+let out = '';
+before(() => {
+  out = mkdtempSync(join(tmpdir(), 'gimmework-bench-test-'));
+});
+after(() => rmSync(out, { recursive: true, force: true }));
+
+function start(...args: string[]): ChildProcess {
+  const command = ['--import', 'tsx', join(ROOT, 'bench', 'main.ts'), ...args, '--out', out];
+  return spawn(process.execPath, command, { cwd: ROOT, stdio: ['ignore', 'pipe', 'pipe'] });
+}
+
+async function bench(...args: string[]): Promise<{ code: number; stdout: string; stderr: string }> {
+  const child = start(...args);
+  const texts = { stdout: '', stderr: '' };
+  child.stdout?.on('data', (chunk) => (texts.stdout += String(chunk)));
+  child.stderr?.on('data', (chunk) => (texts.stderr += String(chunk)));
+  const [code] = (await once(child, 'close')) as [number];
+  assert.deepEqual(leftBy(child), [], 'left behind');
+  return { code, ...texts };
+}
+
+/** The folder and the processes of a benchmark that are still there. */
+function leftBy(bench: ChildProcess): string[] {
+  const folder = join('.cache', 'bench', String(bench.pid));
+  const processes = readdirSync('/proc').filter(
+    (pid) => /^\d+$/.test(pid) && commandOf(pid).includes(`${folder}/`),
+  );
+  return [...(existsSync(join(ROOT, folder)) ? [folder] : []), ...processes.map((pid) => `process ${pid}`)];
+}
+
+function commandOf(pid: string): string {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'utf8');
+  } catch {
+    return ''; // It has ended meanwhile.
+  }
+}
+
+function resultsIn(stderr: string): unknown {
+  const file = /the run as JSON: (.+)/.exec(stderr)?.[1];
+  assert.ok(file, stderr);
+  return (JSON.parse(readFileSync(file, 'utf8')) as { results: unknown }).results;
+}
+
+describe('dispatch', () => {
+  test('runs whole epics on fresh processes and says rate and cost', LIMIT, async () => {
+    const { code, stdout, stderr } = await bench('dispatch', '--units', '5000', '--runs', '2', '--no-peers');
+    assert.equal(code, 0, stderr);
+    assert.match(stdout, /^units\/s +median +min +max$/m);
+    assert.match(stdout, /^gimmework( +[\d,]+){3}$/m);
+    for (const name of ['master', 'worker 1', 'worker 2', 'client', 'all']) {
+      assert.match(stdout, new RegExp(`^${name}( +\\d+\\.\\d\\d){3}$`, 'm'));
+    }
+    assert.match(stdout, /^store \w.*, link websocket$/m);
+    const { ours } = resultsIn(stderr) as { ours: EpicRun[] };
+    assert.equal(ours.length, 2);
+    for (const run of ours) {
+      assert.equal(run.totals.succeeded, 5_000);
+      assert.equal(run.totals.read, 5_000);
+      assert.ok(
+        run.settlingMs > 0 && run.settlingMs <= run.totalMs,
+        `${run.settlingMs} of ${run.totalMs} ms`,
+      );
+      assert.ok((run.cpuMs['master'] ?? 0) > 0, 'the master used no CPU');
+    }
+  });
+
+  test('does not take a promise for kept that was not measured', LIMIT, async () => {
+    const { code, stderr } = await bench(
+      'dispatch',
+      '--units',
+      '10',
+      '--runs',
+      '1',
+      '--no-peers',
+      '--assert',
+    );
+    assert.equal(code, 1);
+    assert.match(stderr, /^✗ BullMQ's rate was not measured$/m);
+  });
+
+  test('leaves nothing when it is interrupted', LIMIT, async () => {
+    const child = start('dispatch', '--units', '1000', '--runs', '1000', '--no-peers');
+    let said = '';
+    for await (const chunk of child.stderr ?? []) {
+      said += String(chunk);
+      if (said.includes('gimmework 1/1000')) break;
+    }
+    assert.match(said, /gimmework 1\/1000/);
+    assert.notDeepEqual(leftBy(child), [], 'there was nothing to leave');
+    child.kill('SIGINT');
+    const [code] = (await once(child, 'exit')) as [number];
+    assert.equal(code, 130);
+    // The kernel takes a moment to end what was killed.
+    for (let i = 0; i < 500 && leftBy(child).length > 0; i++) await pause(10);
+    assert.deepEqual(leftBy(child), []);
+  });
+});
+
+describe('memory', () => {
+  test('compares the peaks of few and many units and shows every queue beside its limit', LIMIT, async () => {
+    const { code, stdout, stderr } = await bench(
+      'memory',
+      '--base',
+      '500',
+      '--units',
+      '20000',
+      '--runs',
+      '1',
+    );
+    assert.equal(code, 0, stderr);
+    assert.match(stdout, /^500 .+ MB .+ MB .+ MB .+ s$/m);
+    assert.match(stdout, /^20,000 .+ MB .+ MB .+ MB .+ s$/m);
+    assert.match(stdout, /^ratio \d+\.\d\dx$/m);
+    const { few, many, ratio } = resultsIn(stderr) as { few: MemoryRun; many: MemoryRun; ratio: number };
+    assert.equal(few.totals.succeeded, 500);
+    assert.equal(many.totals.succeeded, 20_000);
+    assert.ok(few.masterBytes > 20 * 1024 * 1024, `a master of ${few.masterBytes} bytes`);
+    assert.equal(ratio, many.masterBytes / few.masterBytes);
+    for (const [name, { max, limit }] of Object.entries(many.queues)) {
+      assert.match(stdout, new RegExp(`^${name} +[\\d,]+ +[\\d,]+ +[\\d,]+$`, 'm'));
+      assert.ok(max <= limit, `${name}: ${max} of ${limit}`);
+    }
+    assert.ok((many.queues['ready_units']?.max ?? 0) > 0, 'no unit was ever ready');
+    assert.ok((many.queues['leased_units']?.max ?? 0) > 0, 'no unit was ever leased');
+  });
+});
+
+describe('the command', () => {
+  test('refuses what it does not know', LIMIT, async () => {
+    const wrong = [
+      ['nothing'],
+      [],
+      ['dispatch', '--fast'],
+      ['memory', '--units', '0'],
+      ['memory', '--source', 'x'],
+    ];
+    for (const args of wrong) {
+      const { code, stdout, stderr } = await bench(...args);
+      assert.equal(code, 2, `${args.join(' ')}: ${stderr}`);
+      assert.equal(stdout, '');
+    }
+  });
+});
+
+describe('what it measures with', () => {
+  test('units are numbered values of exactly 150 bytes', async () => {
+    let text = '';
+    for await (const chunk of ndjsonUnits(1_001)) text += Buffer.from(chunk).toString();
+    const lines = text.trimEnd().split('\n');
+    assert.equal(lines.length, 1_001);
+    for (const [n, line] of lines.entries()) {
+      assert.equal(Buffer.byteLength(line), UNIT_BYTES);
+      assert.equal((JSON.parse(line) as { n: number }).n, n);
+    }
+  });
+
+  test('a spread has the middle and the ends', () => {
+    assert.deepEqual(spreadOf([3, 1, 2]), { median: 2, min: 1, max: 3 });
+    assert.deepEqual(spreadOf([4, 1, 2, 10]), { median: 3, min: 1, max: 10 });
+    assert.throws(() => spreadOf([]), RangeError);
+  });
+
+  test('a profile is read as self time by function within the window, idle time apart', () => {
+    const frame = (functionName: string) => ({ functionName, url: '', lineNumber: 0, columnNumber: 0 });
+    const profile: CpuProfile = {
+      nodes: [
+        { id: 1, callFrame: frame('(idle)') },
+        { id: 2, callFrame: frame('busy') },
+        { id: 3, callFrame: frame('busier') },
+        { id: 4, callFrame: frame('busy') },
+      ],
+      startTime: 1_000,
+      // Sampled at 1000, 1100, 1300, 1600 and 2000.
+      samples: [2, 3, 1, 4, 3],
+      timeDeltas: [0, 100, 200, 300, 400],
+    };
+    const { windowUs, busyUs, top } = costsOf(profile, { fromUs: 1_050, toUs: 1_700 }, ROOT);
+    assert.equal(windowUs, 650);
+    assert.equal(busyUs, 350);
+    assert.deepEqual(
+      top.map(({ name, selfUs }) => [name, selfUs]),
+      [
+        ['busier', 200],
+        ['busy', 150],
+      ],
+    );
+  });
+});
