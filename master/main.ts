@@ -22,7 +22,7 @@ import { MasterMetrics } from './io/metrics.ts';
 import { MasterRuntime } from './io/runtime.ts';
 import { Spool } from './io/spool.ts';
 import type { Store } from './io/store.ts';
-import { MemoryStore } from './io/stores/memory.ts';
+import { SqliteStore } from './io/stores/sqlite.ts';
 
 export type MasterConfig = {
   host: string;
@@ -30,7 +30,7 @@ export type MasterConfig = {
   dataDir: string;
   log: Log;
   settings?: Partial<CoreSettings>;
-  /** Defaults to one in memory. */
+  /** Defaults to SQLite in the data directory. */
   store?: Store;
   /** Where the link is NATS; by default workers come by WebSocket. */
   nats?: Pick<NatsBusOptions, 'servers' | 'prefix' | 'auth' | 'tls'>;
@@ -50,10 +50,11 @@ export async function startMaster(config: MasterConfig): Promise<RunningMaster> 
   await mkdir(config.dataDir, { recursive: true }).catch((cause: unknown) => {
     throw new GimmeError('store_failed', `cannot make the data directory ${config.dataDir}`, { cause });
   });
+  // First of all: it takes the lock, and what follows tidies the directory.
+  const store = config.store ?? new SqliteStore(config.dataDir);
+  const opened = await store.open();
   const spool = await Spool.open(config.dataDir);
   const briefs = await Briefs.open(config.dataDir);
-  const store = config.store ?? new MemoryStore();
-  const opened = await store.open();
   const server = createServer();
   const bus = busOf(config, id, server);
   const runtime = new MasterRuntime(

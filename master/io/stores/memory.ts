@@ -1,10 +1,10 @@
-/** A store that lives and dies with the process: for tests, and until a durable one is chosen. */
+/** A store that lives and dies with the process: for tests and measurements. */
 import type { EpicRecord } from '../../core/records.ts';
 import type { Opened, Store } from '../store.ts';
 
 export class MemoryStore implements Store {
   readonly kind = 'memory';
-  readonly description = 'memory (not durable yet)';
+  readonly description = 'memory (not durable)';
   #records: EpicRecord[] = [];
   #term = 0;
 

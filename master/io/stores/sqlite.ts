@@ -44,7 +44,10 @@ export class SqliteStore implements Store {
 
   /** Throws data_in_use, data_newer, data_corrupt or store_failed. */
   async open(): Promise<Opened> {
-    const { opened } = await this.#ask({ type: 'open', dir: this.#dir });
+    const { opened } = await this.#ask({ type: 'open', dir: this.#dir }).catch(async (error: unknown) => {
+      await this.#thread.terminate();
+      throw error;
+    });
     if (!opened) throw new GimmeError('internal', 'the store opened without saying what is in it');
     const records = opened.records.flatMap((text) => JSON.parse(text) as EpicRecord[]);
     return { term: opened.term, records };

@@ -36,10 +36,7 @@ test('the demo sends all mails once, and its epic and the mail server agree', as
     TMPDIR: dir,
   }).ended;
   assert.equal(code, 0, stdout + stderr);
-  assert.match(
-    stdout,
-    /^master {3}http:\/\/127\.0\.0\.1:\d+ {3}store memory \(not durable yet\) {3}link websocket\n/,
-  );
+  assert.match(stdout, /^master {3}http:\/\/127\.0\.0\.1:\d+ {3}store sqlite {3}link websocket\n/);
   assert.match(stdout, /✓ newsletter-demo finished in/);
   const totals = /read 300 = succeeded (\d+) \+ failed (\d+) \+ unknown 0 .* outstanding 0/.exec(stdout);
   assert.equal(Number(totals?.[1]) + Number(totals?.[2]), 300);
