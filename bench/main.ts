@@ -51,7 +51,8 @@ function keep(name: string, options: BenchOptions, { results, broken }: Verdict)
   const at = new Date().toISOString();
   const file = join(options.out, `${name}-${at.replace(/[:.]/g, '-')}.json`);
   const machine = { cores: availableParallelism(), node: process.version };
-  const run = { benchmark: name, at, version: VERSION, machine, options, broken, results };
+  const { out: _, ...asked } = options;
+  const run = { benchmark: name, at, version: VERSION, machine, options: asked, broken, results };
   writeFileSync(file, `${JSON.stringify(run, null, 2)}\n`);
   return file;
 }

@@ -63,17 +63,17 @@ function unpack(): void {
   };
   run('apt-get', ['-q', 'download', ...PACKAGES]);
   for (const file of readdirSync(folder).filter((name) => name.endsWith('.deb'))) {
-    run('dpkg', ['-x', file, 'root']);
+    run('dpkg', ['-x', file, 'files']);
   }
-  const libraries = readdirSync(join(folder, 'root', 'usr', 'lib'))
+  const libraries = readdirSync(join(folder, 'files', 'usr', 'lib'))
     .filter((name) => name.includes('-linux-'))
-    .map((name) => join('root', 'usr', 'lib', name));
+    .map((name) => join('files', 'usr', 'lib', name));
   const script = [
     '#!/bin/sh',
     'here=$(dirname "$0")',
     `LD_LIBRARY_PATH=${libraries.map((name) => `"$here"/${name}`).join(':')}`,
     'export LD_LIBRARY_PATH',
-    'exec "$here"/root/usr/bin/redis-server "$@"',
+    'exec "$here"/files/usr/bin/redis-server "$@"',
   ];
   writeFileSync(unpacked(), `${script.join('\n')}\n`, { mode: 0o755 });
 }
