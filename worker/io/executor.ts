@@ -85,9 +85,12 @@ export class Executor {
     this.start(Object.assign(run, { state: { input, index } }));
   }
 
-  /** Fires the signal of a run: its outcome is decided elsewhere, or it takes too long. */
+  /**
+   * Fires the signal of a run whose outcome is decided elsewhere. An at-most-once effect that has begun is
+   * left to end by itself: stopping it would turn what is about to be certain into a doubt.
+   */
   abort(run: Run, reason: string): void {
-    this.#jobs.get(run)?.abort(reason, this.#parts.monoMs() + GRACE_MS);
+    if (!run.begun) this.#jobs.get(run)?.abort(reason, this.#parts.monoMs() + GRACE_MS);
   }
 
   /** Running steps, by work and step name, longest first: what a shutdown waits for. */

@@ -31,6 +31,8 @@ export class SqliteStore implements Store {
   readonly #thread: Worker;
   readonly #waiting = new Map<number, Waiting>();
   #next = 1;
+  /** Why no request can be made any more. */
+  #ended: GimmeError | undefined;
 
   /** `dir` is the data directory; the file in it is `journal.db`. */
   constructor(dir: string) {
@@ -71,6 +73,7 @@ export class SqliteStore implements Store {
   #ask(request: Asked): Promise<Extract<Reply, { ok: true }>> {
     const id = this.#next++;
     return new Promise((resolve, reject) => {
+      if (this.#ended) return reject(this.#ended);
       this.#waiting.set(id, { resolve, reject });
       this.#thread.postMessage({ ...request, id });
     });
@@ -84,11 +87,9 @@ export class SqliteStore implements Store {
   }
 
   #fail(cause: Error): void {
-    for (const waiting of this.#waiting.values()) {
-      waiting.reject(
-        new GimmeError('store_failed', `the store ${this.#dir} failed: ${cause.message}`, { cause }),
-      );
-    }
+    const text = `the store ${this.#dir} failed: ${cause.message}`;
+    this.#ended ??= new GimmeError('store_failed', text, { cause });
+    for (const waiting of this.#waiting.values()) waiting.reject(this.#ended);
     this.#waiting.clear();
   }
 }
