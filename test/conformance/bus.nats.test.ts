@@ -1,9 +1,8 @@
 /** The Bus over NATS keeps what a Bus promises, over each real nats-server that is to be tested with. */
-import { once } from 'node:events';
-import { connect } from 'node:net';
 import { NatsBus } from '../../shared/io/bus/natsBus.ts';
 import { natsSubjects } from '../../shared/io/bus/natsSubjects.ts';
 import type { BusRole } from '../../shared/io/bus.ts';
+import { BareNats } from '../tools/bareNats.ts';
 import { NatsServer } from '../tools/natsServer.ts';
 import { Proxy } from '../tools/proxy.ts';
 import { natsServers } from '../tools.ts';
@@ -16,9 +15,8 @@ for (const { path, version } of natsServers()) busConformance(`nats ${version}`,
 
 async function setup(path: string): Promise<BusRig> {
   const server = await NatsServer.start({ path, settings: SETTINGS });
-  const proxies = new Map<string, Proxy>();
   const buses: NatsBus[] = [];
-  const stalled: { destroy(): void }[] = [];
+  const stalled: BareNats[] = [];
   const proxy = await Proxy.start(() => server.port);
   const bus = (role: BusRole, id: string, port: number): NatsBus => {
     const made = new NatsBus({ id, role, servers: `127.0.0.1:${port}` });
@@ -27,8 +25,8 @@ async function setup(path: string): Promise<BusRig> {
   };
   const end = async (): Promise<void> => {
     await Promise.all(buses.map((made) => made.close()));
-    for (const socket of stalled) socket.destroy();
-    await Promise.all([...proxies.values(), proxy].map((made) => made.end()));
+    for (const bare of stalled) bare.end();
+    await proxy.end();
     await server.end();
   };
   return {
@@ -41,16 +39,11 @@ async function setup(path: string): Promise<BusRig> {
     },
     startHub: () => server.restart(),
     async stalledWorker(id) {
-      const socket = connect(server.port, '127.0.0.1');
-      stalled.push(socket);
-      socket.on('error', () => {});
-      const subscriptions = natsSubjects('gimmework', 'worker', id).listen;
-      socket.write('CONNECT {"verbose":false}\r\n');
-      for (const [i, subject] of subscriptions.entries()) socket.write(`SUB ${subject} ${i + 1}\r\n`);
-      socket.write('PING\r\n');
-      let said = '';
-      while (!said.includes('PONG')) said += String((await once(socket, 'data'))[0]);
-      socket.pause();
+      const bare = await BareNats.connect(server.port);
+      stalled.push(bare);
+      for (const subject of natsSubjects('gimmework', 'worker', id).listen) bare.subscribe(subject);
+      await bare.said();
+      bare.stall();
     },
     seesPeers: false,
     hasCut: () => server.lines.some((line) => line.includes('Slow Consumer')),

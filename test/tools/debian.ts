@@ -113,7 +113,7 @@ export function mirrorIn(deb822: string[], classic: string[]): Mirror | undefine
   return undefined;
 }
 
-/** Debian's archive, not its security updates nor another publisher's: by custom its path ends in `debian`. */
+/** Debian's archive, not its security updates nor another publisher's: its path ends in `debian`. */
 const isDebianItself = (uri: string): boolean => /\/debian\/?$/.test(uri);
 
 function readIfThere(file: string): string {

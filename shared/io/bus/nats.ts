@@ -5,8 +5,8 @@
  * Q1: the library makes a connection and never makes it again: what it may still hold when a connection is
  *     lost dies with it, so nothing sent before a loss is delivered after it.
  * Q2: a link is there only once the server has answered for its subscriptions.
- * Q3: what is handed to the library counts as buffered until the server has answered a ping sent after it. Three
- *     ping intervals in which the server says nothing end a link, also where the library would wait to write.
+ * Q3: what is handed to the library counts as buffered until the server has answered a ping sent after it.
+ *     Three ping intervals in which the server says nothing end a link, where the library would still wait.
  * Q4: no reply is ever sent: a message is its subject and its bytes.
  */
 import { readFileSync } from 'node:fs';
@@ -150,6 +150,8 @@ export class NatsLink {
       throw this.#denied ?? new Error(reason);
     });
     await Promise.race([this.#nc.flush(), ended]);
+    // The refusal may have come in one piece with the answer.
+    if (this.#denied) throw this.#denied;
   }
 
   /** False when it was certainly not sent. */

@@ -2,13 +2,13 @@
  * The Bus over core NATS, for masters and for workers. Owns which server it is connected to, and the wait
  * between attempts. One connection: nats.ts. Subjects, and who may forge what: natsSubjects.ts.
  *
- * `idle` → `connecting` → `up`, and from either by way of `waiting` back to `connecting`. It ends as `failed`
- * (it never was up, and waiting cannot help or took too long) or `closed`.
+ * `idle` → `connecting` → `up`, and from either by way of `waiting` back to `connecting`. It ends as
+ * `failed` (it never was up, and waiting cannot help or took too long) or `closed`.
  *
- * The link is the one to the server. So a worker is up while no master is there; `send` does not know an unknown
- * peer from a known one; and two workers of one session both hear and are heard. A peer that does not read is
- * cut by its server (its `max_pending` and `write_deadline`), and is back when it reads again (B3).
- * B1 holds within one server, and within a cluster as long as its routes keep the order of an account (they do).
+ * The link is the one to the server. So a worker is up while no master is there; `send` does not know an
+ * unknown peer from a known one; and two workers of one session both hear and are heard. A peer that does not
+ * read is cut by its server (its `max_pending` and `write_deadline`), and is back when it reads again (B3).
+ * B1 holds within one server, and within a cluster as its routes keep the order of what one account sends.
  *
  * T1: one connection or attempt at a time.
  * T2: a handler that throws ends the process; the library would swallow it (B5).
@@ -37,7 +37,7 @@ export type NatsBusOptions = {
   /** The master's id, or the session, which over NATS is a secret between a worker and its masters. */
   id: string;
   role: BusRole;
-  /** `nats://host:port` or `tls://host:port`: any number of servers of one cluster, also with commas between. */
+  /** `nats://host:port` or `tls://host:port`: the servers of one cluster, also with commas between them. */
   servers: string | readonly string[];
   /** Keeps clusters on one server apart. Defaults to NATS_PREFIX. */
   prefix?: string;
@@ -219,7 +219,9 @@ export class NatsBus implements Bus {
         this.#fail(error);
         return;
       }
-      this.#log.error('NATS cannot be used; it is tried again', { code: error.code, reason: error.message });
+      const reason = error.message;
+      if (reason !== this.#reason)
+        this.#log.error('NATS cannot be used; it is tried again', { code: error.code, reason });
     }
     this.#wait(reasonOf(error));
   }
@@ -243,9 +245,10 @@ export class NatsBus implements Bus {
   }
 
   #giveUp(): void {
-    const tried = `at ${this.#servers.toString()} within ${this.#connectTimeoutMs / 1_000} s (${this.#reason})`;
+    const where = `at ${this.#servers.toString()} within ${this.#connectTimeoutMs / 1_000} s`;
     const cure = 'start nats-server there, or name the right address by --nats';
-    this.#fail(new GimmeError('nats_unreachable', `NATS cannot be reached ${tried}; ${cure}`));
+    const message = `NATS cannot be reached ${where} (${this.#reason}); ${cure}`;
+    this.#fail(new GimmeError('nats_unreachable', message));
   }
 
   /** Ends a bus that never was up. */

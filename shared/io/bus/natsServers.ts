@@ -1,6 +1,6 @@
 /**
- * Addresses of NATS servers: reads them, keeps the list in which a bus looks for one, and tells whether a NATS
- * server answers at one. It does not speak NATS beyond the server's first word.
+ * Addresses of NATS servers: reads them, keeps the list in which a bus looks for one, and tells whether a
+ * NATS server answers at one. It does not speak NATS beyond the server's first word.
  */
 import { connect, isIP, isIPv6 } from 'node:net';
 import { GimmeError } from '../../core/errors.ts';
@@ -97,8 +97,8 @@ export class NatsServers {
 }
 
 /**
- * Resolves once a NATS server says its first word at this address; the connection is closed again. The client
- * library leaves a socket behind for each attempt at a server that accepts and then stands still; this does not.
+ * Resolves once a NATS server says its first word at this address; the connection is closed again. The
+ * library leaves a socket behind at each attempt at a server that accepts and then stands still; this does not.
  */
 export function answers({ host, port }: NatsAddress, signal: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {

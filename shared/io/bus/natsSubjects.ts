@@ -13,9 +13,9 @@
  *     (`natsPermissions`): it can send no WorkAvailable, no Work to a peer, nothing to `$KV` or `$JS`, and it
  *     cannot hear what other workers say. All workers may share it.
  * J2: the session's id, which only that worker and the masters know. It is 120 random bits, appears only in
- *     subjects that workers cannot hear, and a worker's inbox is a one-way hash of it. So a stolen credential can
- *     start sessions of its own, and hear what masters send, but cannot report in the name of a running one.
- *     Whoever may list the workers of a master learns the ids, and is trusted with them.
+ *     subjects that workers cannot hear, and a worker's inbox is a one-way hash of it. So a stolen credential
+ *     can start sessions of its own, and hear what masters send, but cannot report in the name of a running
+ *     one. Whoever may list the workers of a master learns the ids, and is trusted with them.
  * J3: nobody answers a reply-to, so a frame cannot make a master publish where its sender may not.
  * J4: a subject is made of the prefix and valid ids only, and a sender that is not a valid id is not heard.
  */
