@@ -22,6 +22,10 @@ export type ReadLimits = { units: number; bytes: number };
 
 /** Read beyond the bytes asked for, so that the last record is nearly always whole at once. */
 const SLACK_BYTES = 4 * 1024;
+/** Chunks are cut into units at once and not kept, so their buffers serve again instead of waiting to be collected. */
+const CHUNK_BYTES = READ_BYTES + SLACK_BYTES;
+const POOL_MAX = 4;
+const POOL: Buffer[] = [];
 /** Bytes per read when looking for the end of a long line or of empty lines. */
 const SEEK_BYTES = 256 * 1024;
 const LF = 10;
@@ -63,9 +67,12 @@ export class SpoolReader {
     const bytes = Math.min(limits.bytes, READ_BYTES);
     const { units } = limits;
     for (const slack of [SLACK_BYTES, WINDOW]) {
-      const chunk = await this.#pread(at, bytes + slack);
+      const buffer = POOL.pop() ?? Buffer.allocUnsafe(CHUNK_BYTES);
+      const room = bytes + slack <= buffer.length ? buffer : undefined;
+      const chunk = await this.#pread(at, bytes + slack, room);
       const last = at + chunk.length >= this.#source.bytes;
       const found = cut(chunk, { format: this.#format, first, units, bytes, last });
+      if (POOL.length < POOL_MAX) POOL.push(buffer);
       if (found.tail !== 'partial') return found;
       // Empty lines before the first record may push it out of the chunk: it is read from there.
       if (found.count === 0 && found.used > 0) return found;
@@ -102,9 +109,9 @@ export class SpoolReader {
     return at;
   }
 
-  async #pread(at: number, bytes: number): Promise<Buffer> {
+  async #pread(at: number, bytes: number, room?: Buffer): Promise<Buffer> {
     const wanted = Math.max(0, Math.min(bytes, this.#source.bytes - at));
-    const chunk = await pread(this.#handle, at, wanted);
+    const chunk = await pread(this.#handle, at, wanted, room);
     if (chunk.length < wanted) {
       throw new GimmeError(
         'store_failed',
@@ -115,9 +122,9 @@ export class SpoolReader {
   }
 }
 
-/** Reads up to `bytes` bytes at `at`; fewer only at the end of the file. */
-export async function pread(handle: FileHandle, at: number, bytes: number): Promise<Buffer> {
-  const buffer = Buffer.allocUnsafe(bytes);
+/** Reads up to `bytes` bytes at `at`, into `room` where given; fewer only at the end of the file. */
+export async function pread(handle: FileHandle, at: number, bytes: number, room?: Buffer): Promise<Buffer> {
+  const buffer = room ?? Buffer.allocUnsafe(bytes);
   let filled = 0;
   while (filled < bytes) {
     const { bytesRead } = await handle.read(buffer, filled, bytes - filled, at + filled);
