@@ -47,6 +47,8 @@ const NO_LINK = 'workers reach this master over NATS; start them with --nats';
 export async function startMaster(config: MasterConfig): Promise<RunningMaster> {
   const { log } = config;
   const id = idFrom(randomBytes(15));
+  const server = createServer();
+  const bus = busOf(config, id, server);
   await mkdir(config.dataDir, { recursive: true }).catch((cause: unknown) => {
     throw new GimmeError('store_failed', `cannot make the data directory ${config.dataDir}`, { cause });
   });
@@ -55,8 +57,6 @@ export async function startMaster(config: MasterConfig): Promise<RunningMaster> 
   const opened = await store.open();
   const spool = await Spool.open(config.dataDir);
   const briefs = await Briefs.open(config.dataDir);
-  const server = createServer();
-  const bus = busOf(config, id, server);
   const runtime = new MasterRuntime(
     {
       id,

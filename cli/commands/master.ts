@@ -27,7 +27,11 @@ async function run(flags: Record<string, unknown>): Promise<number> {
   const log = createLog({ level: logLevel as LogLevel, format: logFormat as LogFormat });
   const { startMaster } = await import('../../master/main.ts');
   const stop = stopped();
-  const master = await startMaster({ ...listen, dataDir: data, log, ...(nats && { nats }) });
+  const starting = startMaster({ ...listen, dataDir: data, log, ...(nats && { nats }) });
+  // It may wait for NATS, and should not have to be waited for.
+  const early = await Promise.race([starting.then(() => undefined), stop]);
+  if (early !== undefined) return 0;
+  const master = await starting;
   print(`master   ${master.url}   store ${storeWords(master.store)}   link ${master.link}`);
   const why = await stop;
   log.info('stopping', { why });

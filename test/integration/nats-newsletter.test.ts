@@ -160,7 +160,10 @@ test(
     const stub = await c.stub();
     const prefixed = (prefix: string): Promise<string> =>
       c
-        .gimme('master', '--listen', '127.0.0.1:0', '--nats', nats.url, '--nats-prefix', prefix)
+        .gimme(
+          ...['master', '--listen', '127.0.0.1:0', '--data', c.path(prefix)],
+          ...['--nats', nats.url, '--nats-prefix', prefix],
+        )
         .line(/^master +(http:\S+)/)
         .then((found) => found[1] as string);
     const [a, b] = await Promise.all([prefixed('team.a'), prefixed('team.b')]);

@@ -4,6 +4,10 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { connect } from 'nats';
+import { until } from '../../processes/until.ts';
+import { NatsServer } from '../../tools/natsServer.ts';
+import { type FoundTool, natsServers } from '../../tools.ts';
 import { start } from './gimme.ts';
 
 function own(t: TestContext): string {
@@ -12,12 +16,12 @@ function own(t: TestContext): string {
   return dir;
 }
 
-/** Processes of the command that were started with this folder as their TMPDIR. */
+/** Processes of the command, and its NATS server, that were started with this folder as their TMPDIR. */
 function processesOf(dir: string): string[] {
   return readdirSync('/proc').filter((pid) => {
     if (!/^\d+$/.test(pid)) return false;
     try {
-      const runs = readFileSync(`/proc/${pid}/cmdline`, 'latin1').includes('cli/main.ts');
+      const runs = /cli\/main\.ts|nats-server/.test(readFileSync(`/proc/${pid}/cmdline`, 'latin1'));
       return runs && readFileSync(`/proc/${pid}/environ`, 'latin1').includes(`TMPDIR=${dir}\0`);
     } catch {
       return false;
@@ -68,4 +72,55 @@ test('--keep leaves the master up until Ctrl-C, which then ends well', async (t)
   demo.process.kill('SIGINT');
   assert.equal((await demo.ended).code, 0);
   assert.deepEqual(processesOf(dir), []);
+});
+
+test('over NATS it starts a server or takes one that runs, and leaves none behind', async (t) => {
+  const dir = own(t);
+  const { code, stdout, stderr } = await start(['demo', '--nats', '--recipients', '100'], { TMPDIR: dir })
+    .ended;
+  assert.equal(code, 0, stdout + stderr);
+  assert.match(stdout, /^nats {5}nats:\/\/127\.0\.0\.1:\d+ {3}(nats-server started|a server that runs)/);
+  assert.match(stdout, /\nmaster {3}\S+ .* link nats\n/);
+  assert.match(stdout, /smtp stub accepted \d+ distinct messages, 0 duplicates/);
+  assert.deepEqual(processesOf(dir), []);
+  assert.deepEqual(leftIn(dir), []);
+});
+
+test('over NATS killed by SIGKILL, its workers and its server end too', async (t) => {
+  const dir = own(t);
+  const demo = start(['demo', '--nats', '--recipients', '200000'], { TMPDIR: dir });
+  await demo.says(/newsletter-demo: /);
+  assert.ok(processesOf(dir).length >= 4);
+  demo.process.kill('SIGKILL');
+  await demo.ended;
+  await until(
+    'nothing is left',
+    () => processesOf(dir),
+    (left) => left.length === 0,
+  );
+});
+
+test('over the NATS server that GIMMEWORK_NATS names, with its credentials, under subjects of its own', async (t) => {
+  const { path } = natsServers().at(-1) as FoundTool;
+  const nats = await NatsServer.start({ path, settings: 'authorization { token: right }' });
+  t.after(() => nats.end());
+  const demo = (token: string) =>
+    start(['demo', '--nats', '--recipients', '50', '--workers', '1'], {
+      TMPDIR: own(t),
+      GIMMEWORK_NATS: nats.url,
+      GIMMEWORK_NATS_TOKEN: token,
+      GIMMEWORK_NATS_PREFIX: 'everyday',
+    }).ended;
+  const listener = await connect({ servers: nats.url, token: 'right' });
+  t.after(() => listener.close());
+  const prefixes = new Set<string | undefined>();
+  listener.subscribe('>', { callback: (_error, { subject }) => prefixes.add(subject.split('.')[0]) });
+  await listener.flush();
+  const well = await demo('right');
+  assert.equal(well.code, 0, well.stdout + well.stderr);
+  assert.match([...prefixes].join(' '), /^gimmework-demo-[0-9a-f]{12}$/);
+  assert.ok(well.stdout.startsWith(`nats     ${nats.url}   a server that runs already\n`), well.stdout);
+  const wrong = await demo('wrong');
+  assert.equal(wrong.code, 4, wrong.stderr);
+  assert.match(wrong.stderr, /^gimme: NATS at \S+ refused these credentials[^\n]*\n$/);
 });
