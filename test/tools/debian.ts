@@ -72,6 +72,8 @@ function aptOptions(work: string, sources: string): string[] {
     // As root apt would fetch as another user, who may not write here.
     'APT::Sandbox::User': 'root',
     'Acquire::Languages': 'none',
+    // Otherwise a mirror that cannot be reached is only a warning.
+    'APT::Update::Error-Mode': 'any',
   };
   return Object.entries(options).flatMap(([key, value]) => ['-o', `${key}=${value}`]);
 }
