@@ -91,8 +91,8 @@ async function unpackTool(tool: Tool): Promise<void> {
   try {
     await unpack(debianPackage, suite, join(CACHE, `${debianPackage}-${suite}`));
   } catch (error) {
-    const why =
-      error instanceof Error ? error.message.split('\n').filter(Boolean).slice(0, 2).join(': ') : '';
+    const text = error instanceof Error ? error.message : String(error);
+    const why = /^E: .*$/m.exec(text)?.[0] ?? text.split('\n')[0];
     throw new Error(`${howToGet(tool.program)} (it could not be unpacked here: ${why})`, { cause: error });
   }
 }
