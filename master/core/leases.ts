@@ -27,6 +27,7 @@ export function takeHello(s: MasterState, id: string, hello: Hello): Session {
   session.introduce(hello);
   hear(s, session);
   session.demand(hello);
+  session.restamp(s.listenedMs);
   for (const held of hello.held) reattach(s, session, held);
   if (session.oldestSentMs !== undefined) probe(s, session);
   for (const live of s.live.values()) s.touched.add(live);

@@ -101,6 +101,11 @@ export class Session {
     return true;
   }
 
+  /** Gives it from now on to take what it was sent: it has just connected. */
+  restamp(nowMs: number): void {
+    for (const sent of this.#sent) sent.sentMs = nowMs;
+  }
+
   /** Numbers a new grant of `count` units. */
   number(count: number, nowMs: number): number {
     const n = this.#nextN++;

@@ -135,6 +135,20 @@ describe('a worker that comes back', () => {
   });
 });
 
+test('a worker that comes back has a whole lease to take what was sent before', () => {
+  // Else what it has just claimed would be taken from it again at the next tick, for a grant lost long ago.
+  const rig = new Rig();
+  const n = rig.granted(3);
+  rig.hello('v', [work('job')], 0);
+  rig.pass(LEASE_MS);
+  const held = [{ epic: 'e', term: 7, n, units: [0, 3] }];
+  rig.hello('w', [work('job')], 0, { lastGrant: 0, held });
+  rig.tick(1);
+  assert.equal(rig.core.state.sessions.get('w')?.expired, false);
+  rig.pass(LEASE_MS);
+  assert.equal(rig.core.state.sessions.get('w')?.expired, true, 'but not for ever');
+});
+
 describe('a worker that leaves', () => {
   test('by bye: all it held is granted anew at once', () => {
     const rig = new Rig();
