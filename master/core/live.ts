@@ -114,8 +114,8 @@ export class LiveEpic {
     }
   }
 
-  /** Takes in a stretch read again. Returns false when nobody waits for it any more. */
-  reload(batch: Batch, readMs: number): boolean {
+  /** Takes in a stretch read again, as `grow` does. Returns false when nobody waits for it any more. */
+  reload(batch: Batch, after: number, readMs: number): boolean {
     const extent = this.epic.extentOf(batch.first);
     this.#reloaded(batch.first);
     if (!extent || extent.first !== batch.first) return false;
@@ -125,7 +125,7 @@ export class LiveEpic {
     );
     const waiting = this.#unloaded.intersect([extent.first, extent.end]);
     if (waiting.length === 0) return false;
-    this.#load(extent, { framed: batch.framed, starts: batch.starts, after: 0, readMs });
+    this.#load(extent, { framed: batch.framed, starts: batch.starts, after, readMs });
     this.#unloaded.removeAll(waiting);
     this.ready.addAll(waiting);
     return true;

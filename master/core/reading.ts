@@ -52,7 +52,7 @@ export function takeBatch(s: MasterState, id: string, batch: Batch): void {
   s.touched.add(live);
   live.readFault = undefined;
   if (batch.first < epic.read) {
-    live.reload(batch, s.listenedMs);
+    live.reload(batch, s.recorded, s.listenedMs);
     return;
   }
   if (!live.reading || batch.first !== epic.read || epic.drained) return;

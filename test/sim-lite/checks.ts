@@ -6,6 +6,7 @@
  *     from unknown, once.
  * C2: a session is never sent more than it asked for, and never holds more than it has room for.
  * C3: an at-most-once effect happens once at most, and only after `begun` of this token is durable.
+ *     A unit is sent to a worker only once the horizon that covers it is durable.
  * C4: a replay of the records, from any checkpoint, gives the ledger of the live core.
  */
 
@@ -37,20 +38,42 @@ class Outcomes {
 
 export class Checks {
   readonly outcomes = new Map<string, Outcomes>();
-  readonly #state: MasterState;
-  readonly #durable: readonly EpicRecord[];
-  readonly #records: EpicRecord[] = [];
+  #state: MasterState;
+  #durable: readonly EpicRecord[];
+  #records: EpicRecord[] = [];
   #checkpoint: { at: number; json: string } = { at: 0, json: '[]' };
   readonly #asked = new Map<string, Demand>();
   readonly #granted = new Map<string, { n: number; count: number }[]>();
   readonly #room = new Map<string, number>();
-  /** Durable begins, by epic and unit. */
+  /** Durable begins, by epic and unit, and how far each epic has durably been read. */
   readonly #begun = new Map<string, Token>();
+  readonly #read = new Map<string, number>();
   #looked = 0;
 
   constructor(state: MasterState, durable: readonly EpicRecord[]) {
     this.#state = state;
     this.#durable = durable;
+  }
+
+  /** After a master took the place of one that crashed: only what is durable counts from here on. */
+  restart(state: MasterState, durable: readonly EpicRecord[]): void {
+    this.#state = state;
+    this.#durable = durable;
+    this.#records = [...durable];
+    this.#checkpoint = { at: 0, json: '[]' };
+    this.outcomes.clear();
+    for (const record of durable) this.#settle(record);
+    this.#asked.clear();
+    this.#granted.clear();
+    this.replay();
+  }
+
+  /** When a message leaves the master. */
+  leaves(message: MasterMessage): void {
+    if (message.t !== 'work' || message.units.length === 0) return;
+    this.#lookAtDurable();
+    const [last = 0, read = 0] = [message.units.at(-1), this.#read.get(message.epic)];
+    assert(last <= read, `unit ${last - 1} of ${message.epic} is sent; the durable horizon is ${read}`);
   }
 
   /** After each step of the master. */
@@ -145,6 +168,7 @@ export class Checks {
       const ofSession = this.#state.sessions.get(grant.session)?.grants.values() ?? [];
       assert([...ofSession].includes(grant), 'a grant is on no session');
     }
+    put(live.heldBack.ranges(), 'what is held back');
     const hidden = live.readyCount - live.ready.count + live.delayedCount;
     assert(
       all.count + hidden === epic.read,
@@ -180,6 +204,7 @@ export class Checks {
   #lookAtDurable(): void {
     for (; this.#looked < this.#durable.length; this.#looked++) {
       const record = this.#durable[this.#looked] as EpicRecord;
+      if (record.k === 'horizon') this.#read.set(record.epic, record.to);
       if (record.k === 'begun')
         eachOf(record.units, (unit) => void this.#begun.set(`${record.epic}.${unit}`, record.by));
       if (record.k === 'cleared')

@@ -4,6 +4,7 @@
  */
 
 import { frameNumbers } from '../../master/core/framer.ts';
+import { Ledger } from '../../master/core/ledger.ts';
 import { Master, type MasterInput } from '../../master/core/master.ts';
 import type { EpicRecord } from '../../master/core/records.ts';
 import type { BadUnit, Batch } from '../../master/core/source.ts';
@@ -15,7 +16,6 @@ import type { Dice } from './dice.ts';
 import { Process } from './process.ts';
 import type { Timeline } from './timeline.ts';
 
-export const MASTER_ID = 'm1';
 const WALL_MS = 1_700_000_000_000;
 
 export type StoreSpeed = { appendMs: number; readMs: number; readFails: number };
@@ -29,6 +29,10 @@ export type MasterParts = {
   readUnits: number;
   /** Of this many units one is bad; 0 is none. */
   badEvery: number;
+  /** Of this process: larger than that of those before it. */
+  term: number;
+  /** What the process before it left in the store. */
+  durable: readonly EpicRecord[];
   /** To one session, or to 'all'. */
   send: (to: string, message: MasterMessage, frame: Uint8Array) => void;
   /** Told after each step. */
@@ -41,7 +45,7 @@ export class MasterNode {
   readonly core: Master;
   readonly process: Process;
   /** Records that the store has. */
-  readonly durable: EpicRecord[] = [];
+  readonly durable: EpicRecord[];
   readonly #parts: MasterParts;
   #pending: Group = { records: [], messages: [], upTo: 0 };
   #inFlight: Group | undefined;
@@ -51,7 +55,17 @@ export class MasterNode {
   constructor(parts: MasterParts) {
     this.#parts = parts;
     this.process = new Process(parts.timeline);
-    this.core = new Master({ id: MASTER_ID, term: 1, settings: parts.settings });
+    const { term, settings, dice } = parts;
+    this.durable = [...parts.durable];
+    this.core = new Master({ id: `m${term}`, term, settings });
+    this.core.recover(dice.chance(0.5) ? this.durable : checkpointed(this.durable, dice));
+  }
+
+  /** Dies: what is being appended may or may not be durable. Returns what the store has. */
+  crash(): readonly EpicRecord[] {
+    this.process.isDead = true;
+    if (this.#inFlight && this.#parts.dice.chance(0.5)) this.durable.push(...this.#inFlight.records);
+    return this.durable;
   }
 
   receive(from: string, frame: Uint8Array): void {
@@ -136,4 +150,13 @@ export class MasterNode {
     const next = offset + count;
     return { first, count, framed, starts, bad, offset, next, end: next >= source.to };
   }
+}
+
+/** The same journal with a checkpoint in the place of its first part. */
+function checkpointed(records: readonly EpicRecord[], dice: Dice): EpicRecord[] {
+  const upTo = dice.whole(0, records.length);
+  const ledger = new Ledger();
+  for (const record of records.slice(0, upTo)) ledger.apply(record);
+  const checkpoint = JSON.parse(JSON.stringify(ledger.checkpoint())) as EpicRecord[];
+  return [...checkpoint, ...records.slice(upTo)];
 }

@@ -13,7 +13,7 @@ import { Checks } from './checks.ts';
 import { Dice } from './dice.ts';
 import { CALM, Link, type Weather } from './link.ts';
 import { MailServer } from './mailServer.ts';
-import { MasterNode } from './masterNode.ts';
+import { MasterNode, type MasterParts } from './masterNode.ts';
 import { Timeline } from './timeline.ts';
 import { type Luck, WorkerNode } from './workerNode.ts';
 import { MODEL_WORKS, manifest } from './works.ts';
@@ -45,7 +45,7 @@ export class Model {
   readonly #dice: Dice;
   readonly #timeline = new Timeline();
   readonly #server = new MailServer();
-  readonly #master: MasterNode;
+  #master: MasterNode;
   readonly #checks: Checks;
   readonly #places: Place[] = [];
   readonly #leaseMs: number;
@@ -53,6 +53,7 @@ export class Model {
   readonly #faultsMs: number;
   #weather: Weather;
   #luck: Luck;
+  readonly #masterParts: Omit<MasterParts, 'term' | 'durable'>;
   #isHealed = false;
   #messages = 0;
   #steps = 0;
@@ -65,7 +66,7 @@ export class Model {
     this.#weather = options.faults ? stormy(dice) : CALM;
     this.#luck = luck(dice);
     const appendMs = dice.pick([0, 5, 50, 6_000]);
-    this.#master = new MasterNode({
+    this.#masterParts = {
       timeline: this.#timeline,
       dice,
       settings: {
@@ -87,7 +88,8 @@ export class Model {
         this.#steps += 1;
         if (this.#steps % REPLAY_EVERY_STEPS === 0) this.#checks.replay();
       },
-    });
+    };
+    this.#master = new MasterNode({ ...this.#masterParts, term: 1, durable: [] });
     this.#checks = new Checks(this.#master.core.state, this.#master.durable);
     for (let number = 0; number < dice.whole(2, 4); number++) this.#settle(number);
     this.#plan(options.faults);
@@ -95,10 +97,10 @@ export class Model {
 
   /** Runs it all. Throws where something that must hold does not. */
   run(): Result {
-    const { state } = this.#master.core;
     this.#master.step({ type: 'tick' });
     this.#timeline.runUntil(this.#faultsMs);
     this.#heal();
+    const { state } = this.#master.core;
     const isOver = (): boolean =>
       this.#timeline.nowMs > this.#faultsMs + 10_000 &&
       state.ledger.activeCount === 0 &&
@@ -139,12 +141,12 @@ export class Model {
       const work = dice.pick(MODEL_WORKS);
       const to = dice.chance(0.05) ? 0 : dice.whole(1, 120);
       const atMs = dice.between(0, 6_000);
-      this.#master.process.after(atMs, () => {
+      this.#askMaster(atMs, () => {
         const source = { type: 'range', from: 0, to } as const;
         this.#master.step({ type: 'submit', epic: { epic, name: epic, work, source, brief: 'b' } });
       });
       if (!faults || !dice.chance(0.25)) continue;
-      this.#master.process.after(atMs + dice.between(0, 8_000), () => {
+      this.#askMaster(atMs + dice.between(0, 8_000), () => {
         this.#master.step({ type: 'cancel', epic, reason: 'the dice said so' });
       });
     }
@@ -152,9 +154,22 @@ export class Model {
     for (let i = dice.whole(0, 12); i > 0; i--) this.#planFault(dice.between(0, this.#faultsMs));
   }
 
+  /** Runs this in the master's process of that time, if there is one. */
+  #askMaster(atMs: number, what: () => void): void {
+    this.#timeline.at(atMs, () => this.#master.process.run(what));
+  }
+
   #planFault(atMs: number): void {
     const dice = this.#dice;
-    const kind = dice.pick(['crash', 'reset', 'reset', 'stop', 'stop-master', 'drain'] as const);
+    const kind = dice.pick([
+      'crash',
+      'reset',
+      'reset',
+      'stop',
+      'stop-master',
+      'crash-master',
+      'drain',
+    ] as const);
     const place = dice.pick(this.#places);
     const ms = dice.between(10, 2.5 * this.#leaseMs);
     this.#timeline.at(atMs, () => {
@@ -168,6 +183,8 @@ export class Model {
           return place.node.process.stop(ms);
         case 'stop-master':
           return this.#master.process.stop(ms);
+        case 'crash-master':
+          return this.#crashMaster(ms);
         case 'drain':
           return place.node.process.run(() => place.node.step({ type: 'drain' }));
       }
@@ -214,7 +231,7 @@ export class Model {
   }
 
   #connect(place: Place, node: WorkerNode): void {
-    if (node.process.isDead || place.link.isUp) return;
+    if (node.process.isDead || place.link.isUp || this.#master.process.isDead) return;
     place.link.up();
     node.process.run(() => node.step({ type: 'up' }));
   }
@@ -241,22 +258,47 @@ export class Model {
 
   #reset(place: Place, ms: number): void {
     const { node } = place;
+    this.#disconnect(place);
+    this.#timeline.after(ms, () => this.#connect(place, node));
+  }
+
+  #disconnect(place: Place): void {
+    const { node } = place;
     if (!place.link.isUp || node.process.isDead) return;
     place.link.down();
     node.process.run(() => node.step({ type: 'down' }));
-    this.#timeline.after(ms, () => this.#connect(place, node));
+  }
+
+  #crashMaster(ms: number): void {
+    if (this.#master.process.isDead) return;
+    this.#master.crash();
+    for (const place of this.#places) this.#disconnect(place);
+    this.#timeline.after(Math.min(ms, this.#faultsMs - this.#timeline.nowMs), () => this.#recoverMaster());
+  }
+
+  #recoverMaster(): void {
+    if (!this.#master.process.isDead) return;
+    const { core, durable } = this.#master;
+    const term = core.state.term + 1;
+    this.#master = new MasterNode({ ...this.#masterParts, term, durable });
+    this.#checks.restart(this.#master.core.state, this.#master.durable);
+    this.#note(`recovered as ${term}`);
+    this.#master.step({ type: 'up' });
+    for (const place of this.#places) this.#reset(place, this.#dice.between(0, 500));
   }
 
   #heal(): void {
     this.#isHealed = true;
     this.#note('healed');
     this.#weather = CALM;
+    if (this.#master.process.isDead) this.#recoverMaster();
     this.#luck = { ...this.#luck, long: 0, runMs: Math.min(this.#luck.runMs, 200) };
     for (const place of this.#places) this.#connect(place, place.node);
   }
 
   #fromMaster(to: string, message: MasterMessage, frame: Uint8Array): void {
     this.#note(`m>${to} ${JSON.stringify(message)}`);
+    this.#checks.leaves(message);
     for (const { node, link } of this.#places) {
       if (to === 'all' || node.session === to) link.send('toWorker', frame);
     }

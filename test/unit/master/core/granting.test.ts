@@ -165,6 +165,21 @@ describe('demand', () => {
     assert.equal(rig.sent('work')[0]?.n, 2);
   });
 
+  test('a unit that is read again is granted under its horizon, as at first', () => {
+    // Its first grant may have been lost before the horizon was durable.
+    const rig = new Rig();
+    const n = rig.granted(3);
+    const { after: horizon } = rig.outgoing('work')[0] ?? {};
+    rig.beat('w', n, 3, []);
+    rig.read();
+    assert.deepEqual(rig.sent('work')[0]?.units, [0, 3]);
+    assert.ok((rig.outgoing('work')[0]?.after ?? 0) >= (horizon ?? Number.NaN));
+    rig.hello('v', [work('job')], 3);
+    rig.beat('w', n + 1, 0, []);
+    rig.read();
+    assert.ok((rig.outgoing('work', 'v')[0]?.after ?? 0) >= (horizon ?? Number.NaN), 'to another worker too');
+  });
+
   test('a grant that is not confirmed for a heartbeat is asked about by an empty one', () => {
     const rig = ready();
     rig.gimme('w', 0, 5);
