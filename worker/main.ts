@@ -5,6 +5,7 @@ import { idFrom } from '../shared/core/ids.ts';
 import { DRAIN_MS } from '../shared/core/limits.ts';
 import type { WorkDefinition } from '../shared/core/work.ts';
 import { NatsBus, type NatsBusOptions } from '../shared/io/bus/natsBus.ts';
+import { NATS_PREFIX } from '../shared/io/bus/natsSubjects.ts';
 import { WsClient } from '../shared/io/bus/wsClient.ts';
 import type { Bus } from '../shared/io/bus.ts';
 import { systemClock } from '../shared/io/clock.ts';
@@ -33,6 +34,9 @@ export type WorkerConfig = WorkerLink & {
   /** Where `/metrics` is served; nowhere by default. */
   metricsListen?: { host: string; port: number };
 };
+
+/** A link that is up for this long without a word from a master is worth a line in the log. */
+const MASTER_SILENT_MS = 3_000;
 
 export type RunningWorker = {
   id: string;
@@ -92,6 +96,7 @@ export async function startWorker(config: WorkerConfig): Promise<RunningWorker> 
   const metricsPort = metricsListen && (await metrics?.listen(metricsListen.host, metricsListen.port));
   const stop = async (reason: string): Promise<void> => {
     await runtime.drain(reason, config.drainMs ?? DRAIN_MS);
+    clearTimeout(silence);
     metrics?.close();
     for (const work of works) await work.options.stop?.();
   };
@@ -101,11 +106,26 @@ export async function startWorker(config: WorkerConfig): Promise<RunningWorker> 
     return stopping;
   };
   const linked = runtime.open();
+  let silence: NodeJS.Timeout | undefined;
+  const sayIfAlone = (): void => {
+    if (!runtime.knowsMaster) log.warn('no master answers yet; waiting for one', whereOf(config));
+  };
+  linked.then(
+    () => {
+      silence = setTimeout(sayIfAlone, MASTER_SILENT_MS);
+    },
+    () => {}, // `closed` tells it.
+  );
   return { id, metricsPort, linked, drain, toldToDrain: runtime.toldToDrain, closed: runtime.closed };
 }
 
 function busOf({ master, nats, log }: WorkerConfig, id: string): Bus {
   return nats ? new NatsBus({ id, role: 'worker', log, ...nats }) : new WsClient({ id, url: master });
+}
+
+/** Where a master was looked for, as a log shows it. */
+function whereOf({ master, nats }: WorkerConfig): Record<string, string> {
+  return nats ? { nats: String(nats.servers), prefix: nats.prefix ?? NATS_PREFIX } : { master };
 }
 
 /** What a master knows of a work; its hash changes with its name, steps and their effects. */

@@ -29,15 +29,13 @@ export function addDoctor(program: Command, ended: (exitCode: number) => void): 
 
 async function run(flags: Record<string, unknown>): Promise<number> {
   const settings = readConfig(DOCTOR, flags);
-  const nats = natsOf(settings, flags);
-  const checked = await Promise.all([
-    [checkNode(process.versions.node)],
-    natsChecks(nats),
-    checkListen(settings.listen).then((finding) => [finding]),
-    checkData(settings.data).then((finding) => [finding]),
-    settings.smtp === undefined ? [] : checkSmtp(settings.smtp).then((finding) => [finding]),
+  const [nats, listen, data, smtp] = await Promise.all([
+    natsChecks(natsOf(settings, flags)),
+    checkListen(settings.listen),
+    checkData(settings.data),
+    smtpChecks(settings.smtp),
   ]);
-  const findings = checked.flat();
+  const findings = [checkNode(process.versions.node), ...nats, listen, data, ...smtp];
   const ok = findings.every(({ level }) => level !== 'fail');
   if (settings.output === 'json') print(JSON.stringify({ ok, checks: findings }));
   else if (settings.output === 'jsonl') for (const finding of findings) print(JSON.stringify(finding));
@@ -49,6 +47,10 @@ async function natsChecks(nats: ReturnType<typeof natsOf>): Promise<Finding[]> {
   if (!nats) return [];
   const { checkNats } = await import('../natsCheck.ts');
   return checkNats(nats);
+}
+
+async function smtpChecks(smtp: string | undefined): Promise<Finding[]> {
+  return smtp === undefined ? [] : [await checkSmtp(smtp)];
 }
 
 function lineOf({ level, name, what, todo }: Finding): string {

@@ -25,7 +25,7 @@ export class MasterMetrics {
   readonly #source: MetricsSource;
   readonly #registry = new Registry();
   readonly #works = new Set<string>();
-  /** What was already counted of each epic that is still known. */
+  /** What was already counted of each running epic; one that ended is counted for the last time at its end. */
   readonly #counted = new Map<string, Record<Outcome | 'read', number>>();
   readonly #read = this.#counter('units_read_total', 'Units read from sources', ['work']);
   readonly #finished = this.#counter('units_finished_total', 'Units whose outcome is durable', [
@@ -72,7 +72,7 @@ export class MasterMetrics {
   }
 
   async text(): Promise<string> {
-    for (const epic of this.#source.epics()) this.#count(epic);
+    for (const epic of this.#source.epics()) if (epic.active) this.#count(epic);
     return this.#registry.metrics();
   }
 
@@ -113,7 +113,6 @@ export class MasterMetrics {
 
   /** Brings the counters up to where an epic's arithmetic stands. */
   #count(epic: Epic): void {
-    if (!epic.active && !this.#counted.has(epic.id)) return;
     const before = this.#counted.get(epic.id) ?? zero();
     const work = this.#work(epic.work);
     this.#read.inc({ work }, epic.read - before.read);

@@ -172,5 +172,8 @@ test(
     await c.known(worker);
     c.url = a;
     assert.deepEqual(await c.client.workers(), []);
+    const alone = startWorker(c, nats, stub, '--nats-prefix', 'team.c');
+    await alone.line(/no master answers yet; waiting for one nats=\S+ prefix=team\.c/);
+    assert.equal((await alone.end('SIGTERM')).code, 0, alone.lastWords());
   }),
 );

@@ -98,6 +98,11 @@ export class WorkerRuntime {
     return this.#core.running;
   }
 
+  /** Whether a master was heard of yet: over a server the link can be up without one. */
+  get knowsMaster(): boolean {
+    return this.#core.knowsMaster;
+  }
+
   /** Opens the link; what makes that impossible ends the worker (`closed` rejects too). */
   async open(): Promise<void> {
     const opened = this.#parts.bus.open({
