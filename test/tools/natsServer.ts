@@ -2,12 +2,13 @@
  * A real nats-server for a test: on a free port of loopback, with the settings that the test gives. Owns the
  * process and its folder; both are gone once the test's process is, however that ends but by SIGKILL.
  */
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { setImmediate as turn } from 'node:timers/promises';
 
 const READY_MS = 10_000;
 
@@ -89,9 +90,10 @@ export class NatsServer {
     this.#running?.process.kill('SIGHUP');
   }
 
-  /** It stands still until `resume`. */
-  pause(): void {
+  /** It stands still until `resume`; resolves once it does. */
+  async pause(): Promise<void> {
     this.#running?.process.kill('SIGSTOP');
+    while (!isStill(this.pid)) await turn();
   }
 
   resume(): void {
@@ -128,6 +130,15 @@ export class NatsServer {
       });
     });
   }
+}
+
+/** Each thread stops by itself; only Linux tells of them all. */
+function isStill(pid: number): boolean {
+  const tasks = `/proc/${pid}/task`;
+  const states = existsSync(tasks)
+    ? readdirSync(tasks).map((task) => readFileSync(join(tasks, task, 'stat'), 'utf8').split(') ')[1])
+    : [execFileSync('ps', ['-o', 'state=', '-p', String(pid)], { encoding: 'utf8' })];
+  return states.every((state) => state?.startsWith('T'));
 }
 
 /** No server outlives the process that started it. */
