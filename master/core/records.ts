@@ -77,8 +77,20 @@ export type EpicRecord =
   /** The effect begun on these units certainly did not happen. */
   | { k: 'cleared'; epic: string; units: Ranges }
   | { k: 'delayed'; epic: string; units: DelayedUnit[] }
-  /** A session was lost: `again` are granted anew, `unknown` had begun an at-most-once effect. */
-  | { k: 'lease-expired'; epic: string; session: string; again: Ranges; unknown: Ranges; wallMs: number }
+  /**
+   * A session was lost: `again` are granted anew, `unknown` had begun an at-most-once effect. After a crash of the
+   * master (session `-`) `unclaimed` had been read before and nobody claimed them in time: they are granted
+   * anew, and whether a worker that was lost meanwhile held them is not known.
+   */
+  | {
+      k: 'lease-expired';
+      epic: string;
+      session: string;
+      again: Ranges;
+      unknown: Ranges;
+      unclaimed?: Ranges;
+      wallMs: number;
+    }
   | { k: 'closing'; epic: string; reason: string; wallMs: number }
   /** The whole of an epic at one moment; stands for all its records before. */
   | EpicCheckpoint

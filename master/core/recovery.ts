@@ -3,7 +3,8 @@
  *
  * V1: what had not been read is granted at once; what had been may be held by a worker, so it waits for one
  *     lease while the holders come back with their claims (`leases.ts`, reattach).
- * V2: what nobody claimed by then is granted again; where an at-most-once effect had begun it is unknown.
+ * V2: what nobody claimed by then is granted again; where an at-most-once effect had begun it is unknown. Both
+ *     are listed in one lease-expired record, since a lost worker may have run them (G4).
  */
 import { IntervalSet } from '../../shared/core/intervalSet.ts';
 import { giveUp } from './closing.ts';
@@ -37,20 +38,24 @@ export function endRecovery(s: MasterState, live: LiveEpic): void {
   for (const unit of epic.begun.keys()) begun.add(unit, unit + 1);
   const unknown = begun.intersect(units);
   const again = begun.missingFrom(units);
-  if (unknown.length > 0) {
-    const { wallMs } = s.now;
-    s.record({ k: 'lease-expired', epic: epic.id, session: NOBODY, again: [], unknown, wallMs });
+  const { wallMs } = s.now;
+  const due = IntervalSet.of(again);
+  const later: [number, number][] = [];
+  for (const [unit, { dueWallMs }] of epic.resume) {
+    if (dueWallMs <= wallMs || !due.has(unit)) continue;
+    due.remove(unit, unit + 1); // It was parked: nobody can have held it.
+    later.push([unit, dueWallMs]);
+  }
+  const unclaimed = due.ranges();
+  if (unknown.length + unclaimed.length > 0) {
+    const record = { k: 'lease-expired', epic: epic.id, session: NOBODY, again: [] } as const;
+    s.record({ ...record, unknown, unclaimed, wallMs });
   }
   if (epic.closing !== undefined && !epic.asksFirst) {
     return giveUp(s, live, again, 'the epic was cancelled, and whoever held it did not come back');
   }
-  const due = IntervalSet.of(again);
   if (epic.closing === undefined) {
-    for (const [unit, { dueWallMs }] of epic.resume) {
-      if (dueWallMs <= s.now.wallMs || !due.has(unit)) continue;
-      due.remove(unit, unit + 1);
-      live.delay(unit, dueWallMs);
-    }
-  }
-  s.putBack(live, due.ranges());
+    for (const [unit, dueWallMs] of later) live.delay(unit, dueWallMs);
+    s.putBack(live, unclaimed);
+  } else s.putBack(live, again);
 }

@@ -86,7 +86,8 @@ export class MasterMetrics {
         this.#progress.set({ work }, wallMs / 1_000);
         return;
       case 'lease-expired':
-        this.#expired.inc({ work });
+        // What was read before a restart and never granted is in nobody's lease.
+        if (record.again.length + record.unknown.length > 0) this.#expired.inc({ work });
         return;
       case 'epic-finished':
         this.#count(epic);
