@@ -108,7 +108,7 @@ export async function startWorker(config: WorkerConfig): Promise<RunningWorker> 
   const linked = runtime.open();
   let silence: NodeJS.Timeout | undefined;
   const sayIfAlone = (): void => {
-    if (!runtime.knowsMaster) log.warn('no master answers yet; waiting for one', whereOf(config));
+    if (!runtime.hasHeard) log.warn('no master answers yet; waiting for one', whereOf(config));
   };
   linked.then(
     () => {

@@ -116,11 +116,6 @@ export class Worker {
     return this.#holdings.pending;
   }
 
-  /** Whether a master was heard of yet. */
-  get knowsMaster(): boolean {
-    return this.#master !== undefined;
-  }
-
   get draining(): boolean {
     return this.#draining;
   }

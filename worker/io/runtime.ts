@@ -48,6 +48,7 @@ export class WorkerRuntime {
   #wakeAt = Number.POSITIVE_INFINITY;
   #drained: (() => void) | undefined;
   #over = false;
+  #hasHeard = false;
   #heldMax = 0;
 
   constructor(parts: WorkerParts) {
@@ -98,9 +99,9 @@ export class WorkerRuntime {
     return this.#core.running;
   }
 
-  /** Whether a master was heard of yet: over a server the link can be up without one. */
-  get knowsMaster(): boolean {
-    return this.#core.knowsMaster;
+  /** Whether a master was heard yet: over a server the link can be up without one. */
+  get hasHeard(): boolean {
+    return this.#hasHeard;
   }
 
   /** Opens the link; what makes that impossible ends the worker (`closed` rejects too). */
@@ -154,6 +155,7 @@ export class WorkerRuntime {
       if (!(error instanceof GimmeError)) throw error;
       return this.#parts.log.warn('refused a message', { code: error.code, why: error.message });
     }
+    this.#hasHeard = true;
     const { message, units } = decoded;
     if (message.t === 'brief') return this.#takeBrief(message, units.at(0));
     this.#step({ type: 'message', message, units });

@@ -10,7 +10,7 @@ import type { InjectOptions, LightMyRequestResponse } from 'fastify';
 import { buildHttp } from '../../../master/io/http.ts';
 import { Spool } from '../../../master/io/spool.ts';
 import { GimmeError } from '../../../shared/core/errors.ts';
-import { FakeMaster, worker } from './fakeMaster.ts';
+import { FakeMaster } from './fakeMaster.ts';
 import { fakeParts, serveFake } from './server.ts';
 
 const RANGE = { work: 'greet', source: { type: 'range', from: 0, to: 10 } };
@@ -77,7 +77,6 @@ const upload = (query: string, headers: Record<string, string> = {}): InjectOpti
   payload: 'email\na@b.c\n',
 });
 const get = (url: string): InjectOptions => ({ method: 'GET', url });
-const drain = (worker: string): InjectOptions => ({ method: 'POST', url: `/v1/workers/${worker}/drain` });
 const cancel = (payload: string): InjectOptions => ({ ...json(payload), url: '/v1/epics/epic-1/cancel' });
 
 const REFUSED: [string, InjectOptions, number, string, RegExp][] = [
@@ -191,23 +190,6 @@ const REFUSED: [string, InjectOptions, number, string, RegExp][] = [
     'bad_request',
     /500 characters/,
   ],
-  ['drain of nobody', drain('nobody'), 404, 'not_found', /no worker nobody/],
-  ['drain of a path', drain('..%2Fx'), 404, 'not_found', /no worker has this id or name/],
-  [
-    'drain with a query',
-    { ...drain('w1'), url: '/v1/workers/w1/drain?wait=1' },
-    400,
-    'bad_request',
-    /unknown field "wait"/,
-  ],
-  ['drain with a body', { ...drain('w1'), payload: { force: true } }, 400, 'bad_request', /"force"/],
-  [
-    'drain by GET',
-    { ...drain('w1'), method: 'GET' },
-    404,
-    'not_found',
-    /no call GET \/v1\/workers\/w1\/drain/,
-  ],
   ['cancel too large', cancel(JSON.stringify({ reason: 'x'.repeat(70_000) })), 413, 'too_large', /larger/],
 ];
 
@@ -289,51 +271,6 @@ test('a name stands for its newest epic, but cancels none of several', async (t)
   assert.equal(cancelled.statusCode, 200);
   assert.deepEqual([cancelled.json().state, cancelled.json().reason], ['cancelled', 'why']);
   assert.equal(api.epic('epic-2')?.state, 'running');
-});
-
-test('health, readiness and workers', async (t) => {
-  const { app, api } = build(t);
-  assert.deepEqual((await app.inject(get('/healthz'))).json(), { status: 'ok', version: '1.2.3' });
-  assert.equal((await app.inject(get('/readyz'))).statusCode, 200);
-  api.reason = 'the disk is full';
-  const answer = await app.inject(get('/readyz'));
-  assert.equal(answer.statusCode, 503);
-  assert.match(answer.body, /the disk is full/);
-  assert.deepEqual((await app.inject(get('/v1/workers'))).json(), { workers: [] });
-});
-
-test('a drain is accepted with the worker as it stands, by id and by name', async (t) => {
-  const { app, api } = build(t);
-  api.offered = [worker('w1', 'mail-1'), worker('w2', 'mail-2')];
-  for (const [asked, id] of [
-    ['w1', 'w1'],
-    ['mail-2', 'w2'],
-  ] as const) {
-    const answer = await app.inject(drain(asked));
-    assert.equal(answer.statusCode, 202, answer.body);
-    assert.deepEqual(answer.json(), { ...api.offered.find((it) => it.id === id), state: 'draining' });
-  }
-});
-
-test('a worker that comes by WebSocket where the link is another is refused, with the reason', async (t) => {
-  const parts = fakeParts();
-  const app = buildHttp({ ...parts, noLink: 'workers reach this master over NATS' });
-  t.after(() => app.close());
-  await app.listen({ host: '127.0.0.1', port: 0 });
-  const { port } = app.server.address() as { port: number };
-  const socket = connect(port, '127.0.0.1');
-  const ended = once(socket, 'end');
-  let said = '';
-  socket.setEncoding('utf8').on('data', (text: string) => {
-    said += text;
-  });
-  socket.write(
-    'GET /v1/link?session=w1 HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n',
-  );
-  await ended;
-  const [head = '', body = ''] = said.split('\r\n\r\n');
-  assert.match(head, /^HTTP\/1\.1 403 workers reach this master over NATS\r\n/);
-  assert.equal(JSON.parse(body).code, 'link_refused');
 });
 
 test('an upload that breaks off half-way leaves neither epic nor file', async (t) => {
