@@ -36,7 +36,7 @@ const BRIEF = {
 
 /** Columns of the recipients that `recipients` writes: unit n is `reader.<n>@example.com`. */
 export type Finished = { code: number | null; out: string; err: string };
-export type Stub = { url: string; process: Process; mails(): Mails; close(): Promise<Mails> };
+export type Stub = { url: string; report: string; process: Process; mails(): Mails; close(): Promise<Mails> };
 export type WorkerSettings = { works: string[]; slots: number; heartbeatMs: number; smtp?: string };
 
 export class Cluster {
@@ -69,16 +69,26 @@ export class Cluster {
 
   /** Starts `gimme master`, on a free port unless told which. */
   async master(port = 0): Promise<Process> {
-    return this.#ready(this.gimme('master', '--listen', `127.0.0.1:${port}`, '--data', this.path('data')));
+    return this.ready(this.gimme('master', '--listen', `127.0.0.1:${port}`, '--data', this.path('data')));
   }
 
   /** Starts a master with settings that the command does not offer, and with a journal to read. */
   async masterWith(settings: Partial<CoreSettings>): Promise<Process> {
     const config = { dataDir: this.path('data'), journal: this.path('journal.jsonl'), settings };
-    return this.#ready(this.#start('master', fixture('master.ts'), [JSON.stringify(config)]));
+    return this.ready(this.#start('master', fixture('master.ts'), [JSON.stringify(config)]));
   }
 
-  async #ready(master: Process): Promise<Process> {
+  /**
+   * Starts a master that keeps its journal, on this port, with settings that the command does not offer. It is
+   * returned before it is ready.
+   */
+  durableMaster(port: number, settings: Partial<CoreSettings>): Process {
+    const config = { dataDir: this.path('data'), port, settings };
+    return this.#start('master', fixture('master.ts'), [JSON.stringify(config)]);
+  }
+
+  /** Waits until a master takes epics and workers. */
+  async ready(master: Process): Promise<Process> {
     this.url = (await master.line(/^master +(http:\S+)/))[1] as string;
     return master;
   }
@@ -92,6 +102,7 @@ export class Cluster {
     const port = (await stub.line(/"port":(\d+)/))[1] as string;
     return {
       url: `smtp://127.0.0.1:${port}`,
+      report,
       process: stub,
       mails: () => readMails(report),
       async close() {

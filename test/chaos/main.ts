@@ -1,0 +1,45 @@
+/**
+ * `npm run chaos`: kills and stops real processes while a newsletter goes out, and has the history judged. Exit
+ * 0 when every promise held, 1 when one broke, 2 for a wrong command.
+ */
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { GimmeError } from '../../shared/core/errors.ts';
+import { Cluster } from '../processes/cluster.ts';
+import { judge, type Verdict } from './checker.ts';
+import { type ChaosOptions, readOptions } from './options.ts';
+import { play } from './play.ts';
+
+async function main(args: readonly string[]): Promise<number> {
+  const options = readOptions(args);
+  const given = args.filter((arg, i) => !arg.startsWith('--seed') && args[i - 1] !== '--seed').join(' ');
+  console.error(`replay: npm run chaos -- ${given} --seed ${options.seed}`);
+  const cluster = new Cluster(await mkdtemp(join(tmpdir(), 'gimmework-chaos-')));
+  let whole = false;
+  try {
+    const story = await play(cluster, options, (line) => console.error(line));
+    const verdict = judge(story);
+    whole = verdict.broken.length === 0;
+    print(options, verdict);
+    return whole ? 0 : 1;
+  } finally {
+    await cluster.close(!whole);
+    await rm(cluster.dir, { recursive: true, force: true });
+  }
+}
+
+function print({ effect, seed }: ChaosOptions, { rows, broken }: Verdict): void {
+  console.log(`chaos, ${effect}, seed ${seed}`);
+  const width = Math.max(...rows.map(([name]) => name.length));
+  for (const [name, value] of rows) console.log(`${name.padEnd(width)}  ${value}`);
+  for (const line of broken) console.log(`✗ ${line}`);
+  console.log(broken.length === 0 ? '✓ every promise held' : `✗ ${broken.length} findings`);
+}
+
+function exitCodeOf(error: unknown): number {
+  console.error(`chaos: ${error instanceof Error ? error.message : String(error)}`);
+  return error instanceof GimmeError ? error.exitCode : 1;
+}
+
+process.exit(await main(process.argv.slice(2)).catch(exitCodeOf));

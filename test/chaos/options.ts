@@ -1,0 +1,85 @@
+/** The options of `npm run chaos`: which there are, their bounds, and what a wrong one gets. */
+import { parseArgs } from 'node:util';
+import { GimmeError } from '../../shared/core/errors.ts';
+import type { Counts, Whom } from './plan.ts';
+
+export type ChaosOptions = {
+  kills: Counts;
+  stops: Counts;
+  units: number;
+  effect: 'at-most-once' | 'at-least-once';
+  seed: number;
+  workers: number;
+  leaseMs: number;
+};
+
+export const USAGE = `npm run chaos -- [options]
+  --kills WHOM:N,…   processes ended by kill -9 and started again (master:3,worker:3)
+  --stops WHOM:N,…   processes stopped by SIGSTOP for a while (none)
+  --units N          mails of the newsletter (5,000)
+  --effect KIND      at-most-once (default) or at-least-once
+  --seed S           moments and victims (drawn)
+  --workers N        worker processes (4)
+  --lease MS         lease of a worker (6,000)
+  --link ws          link between master and workers`;
+
+const COUNT_MAX = 10_000_000;
+
+/** Reads the arguments; throws `usage`. Nothing unknown is ignored. */
+export function readOptions(args: readonly string[]): ChaosOptions {
+  const values = parsed(args);
+  const { effect, link } = values;
+  if (effect !== 'at-most-once' && effect !== 'at-least-once')
+    throw wrong(`--effect ${effect} is neither at-most-once nor at-least-once`);
+  if (link !== 'ws') throw wrong(`--link ${link} is not ws`);
+  return {
+    kills: counts('kills', values.kills),
+    stops: counts('stops', values.stops),
+    units: count('units', values.units),
+    effect,
+    seed: values.seed === undefined ? Date.now() % 1_000_000 : count('seed', values.seed),
+    workers: count('workers', values.workers),
+    leaseMs: count('lease', values.lease),
+  };
+}
+
+function parsed(args: readonly string[]) {
+  try {
+    return parseArgs({
+      args: [...args],
+      options: {
+        kills: { type: 'string', default: 'master:3,worker:3' },
+        stops: { type: 'string', default: '' },
+        units: { type: 'string', default: '5000' },
+        effect: { type: 'string', default: 'at-most-once' },
+        seed: { type: 'string' },
+        workers: { type: 'string', default: '4' },
+        lease: { type: 'string', default: '6000' },
+        link: { type: 'string', default: 'ws' },
+      },
+    }).values;
+  } catch (cause) {
+    throw wrong((cause as Error).message);
+  }
+}
+
+function counts(name: string, text: string): Counts {
+  const found: Counts = { master: 0, worker: 0 };
+  for (const part of text.split(',').filter((it) => it !== '')) {
+    const [, whom, n] = /^(master|worker):(\d+)$/.exec(part) ?? [];
+    if (whom === undefined || n === undefined) throw wrong(`--${name} ${text} is not like master:3,worker:3`);
+    found[whom as Whom] = Number(n);
+  }
+  return found;
+}
+
+function count(name: string, text: string): number {
+  const n = Number(text);
+  if (!Number.isInteger(n) || n < 1 || n > COUNT_MAX)
+    throw wrong(`--${name} ${text} is not a whole number from 1 to ${COUNT_MAX}`);
+  return n;
+}
+
+function wrong(message: string): GimmeError {
+  return new GimmeError('usage', `${message}\n${USAGE}`);
+}
