@@ -37,7 +37,7 @@ export function takeHello(s: MasterState, id: string, hello: Hello): Session {
 
 export function takeHeartbeat(s: MasterState, session: Session, beat: Heartbeat): void {
   if (session.demand(beat)) {
-    dropLost(s, session, new Set(beat.held));
+    dropLost(s, session, beat);
     session.steps = beat.steps;
   }
   const oldest = session.oldestSentMs;
@@ -52,10 +52,17 @@ function probe(s: MasterState, session: Session): void {
   s.send(session.id, nothing, session.after);
 }
 
-/** Puts back the units of grants that the worker knows of but does not hold: they were lost on the way. */
-function dropLost(s: MasterState, session: Session, held: ReadonlySet<number>): void {
-  for (const grant of [...session.grants.values()]) {
-    if (grant.term !== s.term || grant.n > session.lastGrant || held.has(grant.n)) continue;
+/**
+ * Puts back the units of grants that the worker knows of but does not hold: they were lost on the way. One of an
+ * earlier term was claimed by a Hello, and settled by a message that passed it.
+ */
+function dropLost(s: MasterState, session: Session, { held, older = [] }: Heartbeat): void {
+  const keys = new Set(held.map((n) => grantKey(s.term, n)));
+  for (let i = 0; i + 1 < older.length; i += 2) {
+    keys.add(grantKey(older[i] as number, older[i + 1] as number));
+  }
+  for (const [key, grant] of [...session.grants]) {
+    if ((grant.term === s.term && grant.n > session.lastGrant) || keys.has(key)) continue;
     const units = grant.units.ranges();
     s.counters.grantsLost += 1;
     s.dropGrant(grant);

@@ -75,6 +75,8 @@ export type Heartbeat = Demand & {
   t: 'heartbeat';
   /** Numbers of the grants of the current term still held: a number up to `lastGrant` not in here was lost. */
   held: number[];
+  /** Grants of earlier terms still held, `[term, n, term, n, …]`: what a Hello claimed and is not in here is gone. */
+  older?: number[];
   /** Epic → step name → counters. */
   steps: Record<string, StepCounters>;
 };

@@ -123,6 +123,7 @@ export const WORKER_SHAPES: Shapes<WorkerMessage> = {
     t: oneOf('heartbeat'),
     ...demand,
     held: listOf(whole, HELD_UNITS_MAX),
+    older: optional(listOf(whole, 2 * HELD_UNITS_MAX)),
     steps: recordOf(recordOf(fieldsOf(stepCounts), STEPS_MAX), EPICS_ACTIVE_MAX),
   },
   gimme: { t: oneOf('gimme'), ...demand, reports: manyOf(fieldsOf(grantReport)) },

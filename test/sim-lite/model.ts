@@ -212,7 +212,10 @@ export class Model {
       slots: place.slots,
       heartbeatMs: this.#leaseMs / 6,
       luck: () => this.#luck,
-      send: (message, frame) => this.#fromWorker(place, node, message, frame),
+      send: (to, message, frame) => {
+        const isHeard = to.to === 'masters' || to.id === this.#master.core.state.id;
+        this.#fromWorker(place, node, message, isHeard ? frame : undefined);
+      },
       effect: (run, effect) => this.#checks.effect(session, run, effect, this.#server),
       watch: () => this.#checks.worker(session, node.core.held),
       ended: () => this.#timeline.after(0, () => this.#ended(place, node)),
@@ -238,8 +241,8 @@ export class Model {
 
   #ended(place: Place, node: WorkerNode): void {
     if (node.process.isDead || place.node !== node) return;
-    const frame = { t: 'bye', reason: 'gone' } as const;
-    this.#fromWorker(place, node, frame);
+    const bye = { t: 'bye', reason: 'gone' } as const;
+    this.#fromWorker(place, node, bye, encodeFrame(bye));
     this.#replace(place, this.#dice.between(0, 2_000));
   }
 
@@ -304,10 +307,11 @@ export class Model {
     }
   }
 
+  /** Without a frame it goes to a master that is no more. */
   #fromWorker(place: Place, node: WorkerNode, message: WorkerMessage, frame?: Uint8Array): void {
     this.#note(`${node.session}> ${JSON.stringify(message)}`);
     this.#checks.said(node.session, message, node.core.held);
-    place.link.send('toMaster', frame ?? encodeFrame(message));
+    if (frame) place.link.send('toMaster', frame);
   }
 
   #note(what: string): void {

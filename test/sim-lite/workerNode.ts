@@ -32,7 +32,7 @@ export type WorkerParts = {
   slots: number;
   heartbeatMs: number;
   luck: () => Luck;
-  send: (message: WorkerMessage, frame: Uint8Array) => void;
+  send: (to: WorkerOutput['messages'][number]['to'], message: WorkerMessage, frame: Uint8Array) => void;
   /** The effect of a step happens now. */
   effect: (run: Run, effect: WorkManifest['steps'][number]['effect']) => void;
   /** Told after each message taken. */
@@ -84,7 +84,7 @@ export class WorkerNode {
     const { timeline, dice } = this.#parts;
     const output: WorkerOutput = this.core.step(input, timeline.nowMs);
     assert(output.fatal === undefined, `worker ${this.session} was refused: ${output.fatal?.code}`);
-    for (const { message } of output.messages) this.#parts.send(message, encodeFrame(message));
+    for (const { to, message } of output.messages) this.#parts.send(to, message, encodeFrame(message));
     for (const run of output.aborts) this.#aborted.add(run);
     for (const { run, go } of output.proceeds) {
       if (!go) this.core.dropped(run);

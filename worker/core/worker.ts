@@ -95,6 +95,8 @@ export class Worker {
   #countersChanged = false;
   #draining = false;
   #helloMs = Number.NEGATIVE_INFINITY;
+  /** Whether a master has answered the last Hello. */
+  #answered = false;
   #out: WorkerOutput = blank();
 
   constructor(options: { identity: WorkerIdentity; random: Rng; heartbeatMs?: number }) {
@@ -114,10 +116,6 @@ export class Worker {
 
   get pending(): number {
     return this.#holdings.pending;
-  }
-
-  get draining(): boolean {
-    return this.#draining;
   }
 
   step(input: WorkerInput, monoMs: number): WorkerOutput {
@@ -219,6 +217,7 @@ export class Worker {
 
   #available(master: string, term: number): void {
     if (this.#master && term < this.#master.term) return;
+    this.#answered = true;
     if (this.#master?.id === master && this.#master.term === term) {
       this.#answerAtMs ??= this.#nowMs + this.#random() * WORK_AVAILABLE_JITTER_MS;
       return;
@@ -272,10 +271,8 @@ export class Worker {
   /** Sends what is due: reports with demand, then begins, then the heartbeat. */
   #tell(): void {
     if (!this.#up) return;
-    if (!this.#master) {
-      if (this.#nowMs >= this.#beatMs + this.#heartbeatMs) this.#hello();
-      return;
-    }
+    if (!this.#answered && this.#nowMs >= this.#helloMs + this.#heartbeatMs) this.#hello();
+    if (!this.#master) return;
     const waiting = Math.max(1, Math.min(this.#demand.capacity >> 2, this.pending));
     const asked = this.#answerAtMs !== undefined && this.#nowMs >= this.#answerAtMs;
     const overdue = this.#nowMs >= (this.#holdings.outbox.dueMs ?? Number.POSITIVE_INFINITY);
@@ -335,11 +332,13 @@ export class Worker {
       if (!epics.has(epic) && this.#counters.size > 64) this.#counters.delete(epic);
     }
     const held: number[] = [];
+    const older: number[] = [];
     for (const item of this.#holdings.all()) {
       if (item.term === this.#master?.term) held.push(item.n);
+      else older.push(item.term, item.n);
       if (this.#nowMs - item.sentMonoMs >= RESEND_MS) this.#holdings.outbox.again(item, this.#nowMs); // W3
     }
-    this.#send({ t: 'heartbeat', ...this.#stand(), held, steps });
+    this.#send({ t: 'heartbeat', ...this.#stand(), held, ...(older.length > 0 && { older }), steps });
     this.#beatMs = this.#nowMs;
     this.#beatNow = false;
     this.#countersChanged = false;
@@ -347,6 +346,7 @@ export class Worker {
 
   #hello(): void {
     this.#helloMs = this.#nowMs;
+    this.#answered = false;
     const held = this.#holdings.claims();
     const hello = { t: 'hello', v: PROTOCOL_VERSION, ...this.#identity, ...this.#stand(), held } as const;
     this.#out.messages.push({ to: { to: 'masters' }, message: hello });

@@ -109,6 +109,21 @@ describe('a worker that comes back', () => {
     assert.deepEqual(rig.sent('work', 'w')[0]?.units, [0, 2]);
   });
 
+  test('that forgets a grant of an earlier term loses it; else nobody would run its units any more', () => {
+    const rig = new Rig();
+    rig.submit('e', 'job', 3);
+    rig.hello('w', [work('job')], 0);
+    rig.read();
+    const held = [1, 2].map((unit) => ({ epic: 'e', term: 6, n: 40 + unit, units: [unit, unit + 1] }));
+    rig.hello('w', [work('job')], 0, { held });
+    assert.equal(rig.core.state.live.get('e')?.leased, 2);
+    const beat = { t: 'heartbeat', lastGrant: 0, level: 0, held: [], steps: {} } as const;
+    rig.say('w', { ...beat, held: [], at: rig.at('w'), older: [6, 42] });
+    assert.equal(rig.core.state.live.get('e')?.leased, 1);
+    rig.gimme('w', 0, 9);
+    assert.deepEqual(rig.sent('work', 'w')[0]?.units, [0, 2]);
+  });
+
   test('gets numbers that it has not seen, also from a master that forgot it', () => {
     const rig = new Rig();
     rig.submit('e', 'job', 9);

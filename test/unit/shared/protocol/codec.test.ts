@@ -183,6 +183,7 @@ const EXAMPLES: Record<string, Record<string, unknown>> = {
     lastGrant: 0,
     level: 4,
     held: [1],
+    older: [0, 7],
     steps: { e: { s: { done: 1, failed: 0, retried: 0 } } },
   },
   gimme: { t: 'gimme', at: 1, lastGrant: 0, level: 4, reports: [] },

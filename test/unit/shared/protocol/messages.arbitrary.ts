@@ -100,12 +100,18 @@ export const fromWorker: From<WorkerMessage> = {
     version: text,
     held: some(plain({ epic: id, term: whole, n: whole, units: ranges })),
   }),
-  heartbeat: bare({
-    t: fc.constant('heartbeat'),
-    ...demand,
-    held: some(whole),
-    steps: record(record(plain({ done: whole, failed: whole, retried: whole }))),
-  }),
+  heartbeat: fc
+    .record(
+      {
+        t: fc.constant('heartbeat' as const),
+        ...demand,
+        held: some(whole),
+        older: some(whole),
+        steps: record(record(plain({ done: whole, failed: whole, retried: whole }))),
+      },
+      { requiredKeys: ['t', 'at', 'lastGrant', 'level', 'held', 'steps'], noNullPrototype: true },
+    )
+    .map((message) => ({ message, units: [] })),
   gimme: bare({ t: fc.constant('gimme'), ...demand, reports: some(report) }),
   begin: bare({ t: fc.constant('begin'), at: whole, epic: id, term: whole, n: whole, units: ranges }),
   'want-brief': bare({ t: fc.constant('want-brief'), hash: id }),

@@ -114,6 +114,18 @@ describe('the master', () => {
     assert.equal(rig.all('heartbeat').length, 3);
   });
 
+  test('that took the place of another may miss Hello: it is sent again until answered', () => {
+    const rig = Rig.known();
+    rig.step({ type: 'down' });
+    rig.clear();
+    rig.step({ type: 'up' });
+    rig.pass(2 * BEAT_MS);
+    assert.equal(rig.all('hello').length, 3);
+    rig.take({ t: 'available', v: 1, master: 'm', term: 1, works: [] });
+    rig.pass(2 * BEAT_MS);
+    assert.equal(rig.all('hello').length, 3);
+  });
+
   test('that does not know this session is told Hello again, with what is held', () => {
     const rig = Rig.known();
     rig.work(1, [3, 5]);
@@ -140,6 +152,9 @@ describe('the master', () => {
     assert.deepEqual([hello?.lastGrant, hello?.held.length], [0, 1]);
     rig.work(1, [7, 8], { term: 2 });
     assert.equal(rig.core.held, 2, 'its numbers begin anew');
+    rig.pass(BEAT_MS);
+    const beat = rig.all('heartbeat').at(-1);
+    assert.deepEqual([beat?.held, beat?.older], [[1], [1, 5]], 'what is held of both terms');
     rig.clear();
     rig.take({ t: 'available', v: 1, master: 'm', term: 1, works: [] });
     rig.take({ t: 'recall', term: 1, count: 9 });
