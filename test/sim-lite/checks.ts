@@ -7,6 +7,7 @@
  * C2: a session is never sent more than it asked for, and never holds more than it has room for.
  * C3: an at-most-once effect happens once at most, and only after `begun` of this token is durable.
  *     A unit is sent to a worker only once the horizon that covers it is durable.
+ *     A worker may forget a success only once its outcome is durable.
  * C4: a replay of the records, from any checkpoint, gives the ledger of the live core.
  */
 
@@ -48,6 +49,9 @@ export class Checks {
   /** Durable begins, by epic and unit, and how far each epic has durably been read. */
   readonly #begun = new Map<string, Token>();
   readonly #read = new Map<string, number>();
+  readonly #settled = new Map<string, IntervalSet>();
+  /** Successes that each token told, by session, term and number. */
+  readonly #told = new Map<string, { epic: string; units: IntervalSet }>();
   #looked = 0;
 
   constructor(state: MasterState, durable: readonly EpicRecord[]) {
@@ -69,7 +73,8 @@ export class Checks {
   }
 
   /** When a message leaves the master. */
-  leaves(message: MasterMessage): void {
+  leaves(session: string, message: MasterMessage): void {
+    if (message.t === 'settled') return this.#mayForget(session, message);
     if (message.t !== 'work' || message.units.length === 0) return;
     this.#lookAtDurable();
     const [last = 0, read = 0] = [message.units.at(-1), this.#read.get(message.epic)];
@@ -95,6 +100,13 @@ export class Checks {
 
   /** After each message that a worker sent; `held` is what it holds then. */
   said(session: string, message: WorkerMessage, held: number): void {
+    if (message.t === 'gimme') {
+      for (const { epic, term, n, ok = [] } of message.reports) {
+        const told = this.#told.get(`${session} ${term} ${n}`) ?? { epic, units: new IntervalSet() };
+        told.units.addAll(ok);
+        this.#told.set(`${session} ${term} ${n}`, told);
+      }
+    }
     if (!('level' in message)) return;
     this.#room.set(session, Math.max(this.#room.get(session) ?? 0, message.level + held));
   }
@@ -133,6 +145,17 @@ export class Checks {
       const count = server.count(epic, unit);
       const fits = outcome === 'unknown' || count === (outcome === 'succeeded' ? 1 : 0);
       assert(fits, `unit ${unit} of ${epic} is ${outcome} and its effect happened ${count} times`);
+    }
+  }
+
+  #mayForget(session: string, { term, grants }: Extract<MasterMessage, { t: 'settled' }>): void {
+    this.#lookAtDurable();
+    for (const { n, units } of grants) {
+      const told = this.#told.get(`${session} ${term} ${n}`);
+      const lost = (this.#settled.get(told?.epic ?? '') ?? new IntervalSet()).missingFrom(
+        told?.units.intersect(units) ?? [],
+      );
+      assert(lost.length === 0, `${session} may forget ${lost.join()} of ${told?.epic}, not yet durable`);
     }
   }
 
@@ -205,6 +228,7 @@ export class Checks {
     for (; this.#looked < this.#durable.length; this.#looked++) {
       const record = this.#durable[this.#looked] as EpicRecord;
       if (record.k === 'horizon') this.#read.set(record.epic, record.to);
+      this.#lookAtOutcomes(record);
       if (record.k === 'begun')
         eachOf(record.units, (unit) => void this.#begun.set(`${record.epic}.${unit}`, record.by));
       if (record.k === 'cleared')
@@ -212,5 +236,14 @@ export class Checks {
       if (record.k === 'delayed')
         for (const { unit } of record.units) this.#begun.delete(`${record.epic}.${unit}`);
     }
+  }
+
+  #lookAtOutcomes(record: EpicRecord): void {
+    const settled = this.#settled.get(record.epic) ?? new IntervalSet();
+    this.#settled.set(record.epic, settled);
+    if (record.k === 'lease-expired') settled.addAll(record.unknown);
+    if (record.k !== 'settled') return;
+    for (const units of [record.succeeded, record.skipped, record.cancelled]) settled.addAll(units ?? []);
+    for (const { unit } of [...(record.failed ?? []), ...(record.unknown ?? [])]) settled.add(unit, unit + 1);
   }
 }

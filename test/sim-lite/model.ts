@@ -301,7 +301,7 @@ export class Model {
 
   #fromMaster(to: string, message: MasterMessage, frame: Uint8Array): void {
     this.#note(`m>${to} ${JSON.stringify(message)}`);
-    this.#checks.leaves(message);
+    this.#checks.leaves(to, message);
     for (const { node, link } of this.#places) {
       if (to === 'all' || node.session === to) link.send('toWorker', frame);
     }
