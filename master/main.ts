@@ -72,7 +72,8 @@ export async function startMaster(config: MasterConfig): Promise<RunningMaster> 
     },
     opened,
   );
-  const metrics = new MasterMetrics({ version: VERSION, ...runtime.inside() });
+  const notFrames = (): number => (bus instanceof NatsBus ? bus.counts().notFrames : 0);
+  const metrics = new MasterMetrics({ version: VERSION, link: bus.kind, notFrames, ...runtime.inside() });
   runtime.observe(metrics);
   const noLink = bus.kind === 'nats' ? { noLink: NO_LINK } : {};
   const http = buildHttp({ api: runtime, spool, briefs, log, version: VERSION, server, metrics, ...noLink });

@@ -81,6 +81,8 @@ export async function startWorker(config: WorkerConfig): Promise<RunningWorker> 
     running: () => runtime.running,
     held: () => runtime.held,
     heldMax: () => runtime.heldMax,
+    link: bus.kind,
+    reconnects: () => runtime.reconnects,
   };
   const metrics = metricsListen && new WorkerMetrics(VERSION, gauges);
   const runtime = new WorkerRuntime({

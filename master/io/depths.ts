@@ -5,6 +5,7 @@ import {
   JOURNAL_RECORDS_MAX,
   LOOK_AHEAD_BYTES,
   LOOK_AHEAD_UNITS,
+  NATS_BUFFER_BYTES_MAX,
   PEER_BUFFER_BYTES_MAX,
   READ_BYTES,
   READ_UNITS_MAX,
@@ -29,7 +30,7 @@ export class Depths {
   observe(records: number, messages: number): void {
     this.#note('journal_records', records, JOURNAL_RECORDS_MAX);
     this.#note('waiting_messages', messages, JOURNAL_RECORDS_MAX);
-    this.#note('link_bytes', this.#bus.buffered(), this.#sessions * PEER_BUFFER_BYTES_MAX);
+    this.#note('link_bytes', this.#bus.buffered(), this.#linkLimit);
   }
 
   /** Notes the queues that each epic has by the fullest of them: after a read, and now and then. */
@@ -53,6 +54,11 @@ export class Depths {
 
   report(): Record<string, Depth> {
     return Object.fromEntries(this.#queues);
+  }
+
+  /** Over NATS one connection carries what is for all workers; a hub has one for each of them. */
+  get #linkLimit(): number {
+    return this.#bus.kind === 'nats' ? NATS_BUFFER_BYTES_MAX : this.#sessions * PEER_BUFFER_BYTES_MAX;
   }
 
   get #sessions(): number {

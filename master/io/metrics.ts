@@ -13,15 +13,31 @@ import type { Depth } from './depths.ts';
 const OUTCOMES: Outcome[] = ['succeeded', 'failed', 'unknown', 'skipped', 'cancelled', 'missing'];
 const SECONDS = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 30, 120];
 
+/** Gauges of prom-client's own set that are named as counters are; each is there under its right name, too. */
+const MISNAMED = [
+  'nodejs_active_handles_total',
+  'nodejs_active_requests_total',
+  'nodejs_active_resources_total',
+];
+
 export type MetricsSource = {
   version: string;
+  /** What kind the link is. */
+  link: string;
+  /** Messages that the link dropped since they are no frames. */
+  notFrames: () => number;
   state: MasterState;
   /** Synced epics. */
   epics: () => Iterable<Epic>;
   depths: () => Record<string, Depth>;
 };
 
+/** What one metric is, for docs/OPERATING.md. */
+export type MetricRow = { name: string; kind: string; labels: readonly string[]; help: string };
+
 export class MasterMetrics {
+  /** Every metric but those of prom-client's own set. */
+  readonly rows: MetricRow[] = [];
   readonly #source: MetricsSource;
   readonly #registry = new Registry();
   readonly #works = new Set<string>();
@@ -52,10 +68,14 @@ export class MasterMetrics {
     'route',
     'code',
   ]);
+  readonly #reconnects = this.#counter('link_reconnects_total', 'Times a lost link was made again', ['link']);
+  #isLinked = false;
 
   constructor(source: MetricsSource) {
     this.#source = source;
     collectDefaultMetrics({ register: this.#registry });
+    for (const name of MISNAMED) this.#registry.removeSingleMetric(name);
+    this.#reconnects.inc({ link: source.link }, 0);
     this.#gauge('build_info', 'Version and role of this process', ['version', 'role']).set(
       { version: source.version, role: 'master' },
       1,
@@ -106,6 +126,11 @@ export class MasterMetrics {
 
   granted(work: string, waitedMs: number): void {
     this.#wait.observe({ work: this.#work(work) }, waitedMs / 1_000);
+  }
+
+  linked(): void {
+    this.#reconnects.inc({ link: this.#source.link }, this.#isLinked ? 1 : 0);
+    this.#isLinked = true;
   }
 
   answered(route: string, code: number, seconds: number): void {
@@ -211,7 +236,8 @@ export class MasterMetrics {
   }
 
   #coreCounters(): void {
-    const { counters } = this.#source.state;
+    const { state, notFrames } = this.#source;
+    const { counters } = state;
     const stale = 'Reports of units that their sender no longer held';
     this.#counter('stale_reports_total', stale, ['work'], (counter) => {
       counter.reset();
@@ -221,7 +247,7 @@ export class MasterMetrics {
     this.#mirror(
       'refused_messages_total',
       'Messages refused: malformed, or of a session not known',
-      () => counters.refused,
+      () => counters.refused + notFrames(),
     );
     this.#mirror('recalls_total', 'Units recalled for workers that starved', () => counters.recalls);
     const lost = this.#counter('workers_lost_total', 'Workers that went, by how', ['reason'], (counter) => {
@@ -246,6 +272,7 @@ export class MasterMetrics {
     labelNames: L[],
     collect?: (counter: Counter<L>) => void,
   ) {
+    this.#row(name, 'counter', labelNames, help);
     return new Counter<L>({
       name: `gimmework_${name}`,
       help,
@@ -260,6 +287,7 @@ export class MasterMetrics {
   }
 
   #gauge<L extends string>(name: string, help: string, labelNames: L[], collect?: (gauge: Gauge<L>) => void) {
+    this.#row(name, 'gauge', labelNames, help);
     return new Gauge<L>({
       name: `gimmework_${name}`,
       help,
@@ -274,8 +302,13 @@ export class MasterMetrics {
   }
 
   #histogram<L extends string>(name: string, help: string, labelNames: L[]) {
+    this.#row(name, 'histogram', labelNames, help);
     const registers = [this.#registry];
     return new Histogram<L>({ name: `gimmework_${name}`, help, labelNames, registers, buckets: SECONDS });
+  }
+
+  #row(name: string, kind: string, labels: readonly string[], help: string): void {
+    this.rows.push({ name: `gimmework_${name}`, kind, labels, help });
   }
 }
 

@@ -49,6 +49,8 @@ export type RuntimeObserver = {
   synced(record: EpicRecord, epic: Epic | undefined, wallMs: number): void;
   appended(seconds: number, records: number): void;
   granted(work: string, waitedMs: number): void;
+  /** The link is up, at first or again. */
+  linked(): void;
 };
 
 const CHANGED_EVERY_MS = 100;
@@ -115,6 +117,7 @@ export class MasterRuntime implements MasterApi {
       onFrame: (from, frame) => this.#frame(from, frame),
       onUp: () => {
         this.#down = undefined;
+        this.#observer?.linked();
         this.#step({ type: 'up' });
       },
       onDown: (reason) => {

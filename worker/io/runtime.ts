@@ -50,6 +50,7 @@ export class WorkerRuntime {
   #over = false;
   #hasHeard = false;
   #heldMax = 0;
+  #ups = 0;
 
   constructor(parts: WorkerParts) {
     this.#parts = parts;
@@ -99,6 +100,11 @@ export class WorkerRuntime {
     return this.#core.running;
   }
 
+  /** How often a lost link was made again. */
+  get reconnects(): number {
+    return Math.max(0, this.#ups - 1);
+  }
+
   /** Whether a master was heard yet: over a server the link can be up without one. */
   get hasHeard(): boolean {
     return this.#hasHeard;
@@ -108,7 +114,10 @@ export class WorkerRuntime {
   async open(): Promise<void> {
     const opened = this.#parts.bus.open({
       onFrame: (_from, frame) => this.#frame(frame),
-      onUp: () => this.#step({ type: 'up' }),
+      onUp: () => {
+        this.#ups += 1;
+        this.#step({ type: 'up' });
+      },
       onDown: (reason) => {
         if (this.#over) return;
         this.#parts.log.warn('the link to the master is down; trying again', { reason });

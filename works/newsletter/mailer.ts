@@ -7,6 +7,7 @@
  * P2: `bodyEnded` is set before the final dot can be written, never after.
  * P3: the envelope is what the unit says, never what a header says.
  */
+import { channel } from 'node:diagnostics_channel';
 import { Readable } from 'node:stream';
 import type { SendMailOptions } from 'nodemailer';
 import { createTransport } from 'nodemailer';
@@ -15,7 +16,7 @@ import { UnknownOutcomeError } from '../../shared/core/work.ts';
 import { composeMessage } from './message.ts';
 import type { Mail } from './render.ts';
 import type { Passage } from './send.ts';
-import { isStaleSession, oneLine, sendFault } from './send.ts';
+import { isStaleSession, oneLine, replyClass, sendFault } from './send.ts';
 import type { SmtpServer } from './server.ts';
 import { smtpServer } from './server.ts';
 
@@ -66,6 +67,9 @@ const CLOSE_MS = 1_000;
 const CONNECTIONS = 20;
 const PIECE_BYTES = 64 * 1024;
 
+/** Told of each reply to a mail, `{ class: '2xx' }` and so on, for whoever counts them. */
+const replies = channel('gimmework:smtp-reply');
+
 type Envelope = SendMailOptions & { passage: Passage };
 
 /** Makes a mailer; connects with the first mail. Throws GimmeError `bad_config` for a bad URL. */
@@ -92,7 +96,14 @@ export function openMailer(options: MailerOptions): Mailer {
   });
 
   async function attempt(envelope: Envelope): Promise<void> {
-    await pool.sendMail(envelope);
+    try {
+      await pool.sendMail(envelope);
+    } catch (error) {
+      const reply = replyClass(error);
+      if (reply !== undefined) replies.publish({ class: reply });
+      throw error;
+    }
+    replies.publish({ class: '2xx' });
     if (!envelope.passage.bodyEnded) {
       // A server that says 250 to half a mail: whatever it has, it is not this mail.
       throw new UnknownOutcomeError(`${server.address} confirmed the mail before it had all of it`);

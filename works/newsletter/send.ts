@@ -68,6 +68,17 @@ export function isStaleSession(error: unknown, passage: Passage): boolean {
   return code === 'ECONNECTION' || code === 'ESOCKET';
 }
 
+/**
+ * The class of the reply that a failed send got, for counting; `none` where no valid one came. Nothing where none
+ * was waited for: the mail was refused or stopped on this side.
+ */
+export function replyClass(error: unknown): '2xx' | '4xx' | '5xx' | 'none' | undefined {
+  const { code, responseCode, response, command } = parts(error);
+  const digit = typeof responseCode === 'number' ? Math.floor(responseCode / 100) : 0;
+  if (digit === 2 || digit === 4 || digit === 5) return `${digit}xx`;
+  return code === 'EABORT' || isRefusedHere(code, response, command) ? undefined : 'none';
+}
+
 /** Refused by nodemailer itself before a byte went out: an address it does not take, a mail over SIZE. */
 function isRefusedHere(code: unknown, response: unknown, command: unknown): boolean {
   if (code !== 'EENVELOPE' && code !== 'EMESSAGE') return false;

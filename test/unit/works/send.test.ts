@@ -3,7 +3,7 @@ import test from 'node:test';
 import { GimmeError } from '../../../shared/core/errors.ts';
 import { FAULT_MESSAGE_CHARS_MAX } from '../../../shared/core/limits.ts';
 import { PermanentError, RetryableError, UnknownOutcomeError } from '../../../shared/core/work.ts';
-import { isStaleSession, sendFault } from '../../../works/newsletter/send.ts';
+import { isStaleSession, replyClass, sendFault } from '../../../works/newsletter/send.ts';
 import { smtpServer } from '../../../works/newsletter/server.ts';
 
 const passage = (handedOver: boolean, begun = false, bodyEnded = false) => ({
@@ -37,6 +37,21 @@ test('without a reply the final dot decides', () => {
 test('what the mailer refuses by itself is permanent', () => {
   const fault = sendFault(error({ code: 'EMESSAGE', command: 'MAIL FROM' }), BEFORE, 'mx:25');
   assert.ok(fault instanceof PermanentError);
+});
+
+test('a failed send is counted by the class of its reply', () => {
+  const cases: [object, string | undefined][] = [
+    [{ responseCode: 250 }, '2xx'],
+    [{ responseCode: 354 }, 'none'],
+    [{ responseCode: 421, code: 'EABORT' }, '4xx'],
+    [{ responseCode: 554 }, '5xx'],
+    [{ code: 'ECONNECTION' }, 'none'],
+    [{ code: 'EABORT' }, undefined],
+    [{ code: 'EMESSAGE', command: 'MAIL FROM' }, undefined],
+  ];
+  for (const [given, expected] of cases) {
+    assert.equal(replyClass(error(given)), expected, JSON.stringify(given));
+  }
 });
 
 test('only a session that died before DATA was granted is stale', () => {
