@@ -1,6 +1,6 @@
 /**
  * The link of one worker with the master: two lanes, each in order by itself. Frames may be late, doubled
- * or lost, and all that is under way is lost when the link is reset.
+ * or lost, and all that is under way may be lost when the link is reset.
  */
 import type { Dice } from './dice.ts';
 import type { Timeline } from './timeline.ts';
@@ -43,9 +43,10 @@ export class Link {
     this.isUp = true;
   }
 
-  /** Loses all that is under way. */
-  down(): void {
+  /** Loses all that is under way, unless it `keeps` it, as a server between the two does. */
+  down(keeps: boolean): void {
     this.isUp = false;
+    if (keeps) return;
     this.#connection += 1;
     this.#lastMs.toMaster = 0;
     this.#lastMs.toWorker = 0;

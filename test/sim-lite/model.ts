@@ -248,7 +248,7 @@ export class Model {
 
   #crash(place: Place, ms: number): void {
     if (place.node.process.isDead) return;
-    if (this.#dice.chance(0.5)) place.link.down();
+    if (this.#dice.chance(0.5)) place.link.down(false);
     this.#replace(place, ms);
   }
 
@@ -261,21 +261,21 @@ export class Model {
 
   #reset(place: Place, ms: number): void {
     const { node } = place;
-    this.#disconnect(place);
+    this.#disconnect(place, this.#dice.chance(0.3));
     this.#timeline.after(ms, () => this.#connect(place, node));
   }
 
-  #disconnect(place: Place): void {
+  #disconnect(place: Place, keeps: boolean): void {
     const { node } = place;
     if (!place.link.isUp || node.process.isDead) return;
-    place.link.down();
+    place.link.down(keeps);
     node.process.run(() => node.step({ type: 'down' }));
   }
 
   #crashMaster(ms: number): void {
     if (this.#master.process.isDead) return;
     this.#master.crash();
-    for (const place of this.#places) this.#disconnect(place);
+    for (const place of this.#places) this.#disconnect(place, false);
     this.#timeline.after(Math.min(ms, this.#faultsMs - this.#timeline.nowMs), () => this.#recoverMaster());
   }
 
