@@ -108,8 +108,8 @@ export type Work = {
 /** Answers the Begin numbered `at`: an answer to one sent before the unit was asked for again counts for nothing. */
 export type Proceed = { t: 'proceed'; term: number; n: number; at: number; go: Ranges; skip: Ranges };
 export type Settled = { t: 'settled'; term: number; grants: { n: number; units: Ranges }[] };
-/** Give back up to `count` units that have not started; with `then: 'end'`, all of them, ask for no more and end. */
-export type Recall = { t: 'recall'; term: number; count: number; then?: 'end' };
+/** Give back up to `count` units that have not started; with `next: 'end'`, all of them, ask for no more and end. */
+export type Recall = { t: 'recall'; term: number; count: number; next?: 'end' };
 /** Stop these units (all of the epic where `units` is absent): their outcome is decided elsewhere. */
 export type Abort = { t: 'abort'; term: number; epic: string; units?: Ranges };
 /** Part `part` (from 0) of `parts` of a brief. Payload: one unit, the bytes. */

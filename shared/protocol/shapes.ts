@@ -146,7 +146,7 @@ export const MASTER_SHAPES: Shapes<MasterMessage> = {
   },
   proceed: { t: oneOf('proceed'), term: whole, n: whole, at: whole, go: granted, skip: granted },
   settled: { t: oneOf('settled'), term: whole, grants: manyOf(fieldsOf(settledGrant)) },
-  recall: { t: oneOf('recall'), term: whole, count: whole, then: optional(oneOf('end')) },
+  recall: { t: oneOf('recall'), term: whole, count: whole, next: optional(oneOf('end')) },
   abort: { t: oneOf('abort'), term: whole, epic: id, units: optional(rangesOf(HELD_UNITS_MAX)) },
   brief: { t: oneOf('brief'), hash: id, part: below(BRIEF_PARTS_MAX), parts: below(BRIEF_PARTS_MAX + 1) },
   refused: { t: oneOf('refused'), code: id, message: text },

@@ -200,7 +200,7 @@ export class Worker {
         return;
       case 'recall':
         if (message.term !== this.#master?.term) return; // G5
-        if (message.then === 'end') this.#out.drain = true;
+        if (message.next === 'end') this.#out.drain = true;
         return this.#holdings.recall(message.count, this.#nowMs);
       case 'abort':
         if (message.term !== this.#master?.term) return; // G5

@@ -161,7 +161,7 @@ export const fromMaster: From<MasterMessage> = {
   }),
   recall: fc
     .record(
-      { t: fc.constant('recall' as const), term: whole, count: whole, then: fc.constant('end' as const) },
+      { t: fc.constant('recall' as const), term: whole, count: whole, next: fc.constant('end' as const) },
       { requiredKeys: ['t', 'term', 'count'], noNullPrototype: true },
     )
     .map((message) => ({ message, units: [] })),
