@@ -70,7 +70,7 @@ export function drainSession(s: MasterState, id: string): void {
   if (!session || session.expired) return;
   session.draining = true;
   s.weigh(session);
-  s.send(id, { t: 'recall', term: s.term, count: session.held, then: 'end' });
+  s.send(id, { t: 'recall', term: s.term, count: session.held, next: 'end' });
 }
 
 /** Takes from the fullest: as much as leaves it its slots, no more than the idle ones want. */
