@@ -6,13 +6,15 @@
  * H2: the totals told are those of the records, at the end and after a last restart; nothing is outstanding.
  * H3: nobody is lost: a succeeded unit has its mail, any other says why it has none.
  * H4: at most once: no mail comes twice, and none without a Begun record.
- * H5: at least once: each further mail of a unit has a lost worker behind it, whose record lists the unit.
+ * H5: at least once: of the processes that sent a unit, all but one were killed or stopped afterwards, and a
+ *     lease-expired record lists the unit for each: that session's, or that of a restart whom it did not come back to.
  * H6: only a worker that was killed or stopped loses its lease.
  * H7: nothing is granted or settled beyond the horizon recorded before, and no record is of an older term.
  */
 import type { EpicRecord, EpicRecordOf, Outcome, Token } from '../../master/core/records.ts';
 import type { Totals } from '../../shared/protocol/api.ts';
 import { numbers } from '../processes/journal.ts';
+import type { Note } from '../processes/notes.ts';
 import type { Done } from './member.ts';
 import type { Story } from './play.ts';
 
@@ -22,8 +24,6 @@ type Lapse = EpicRecordOf<'lease-expired'>;
 
 /** Stands in a lease-expired record for whoever did not come back after a crash of the master. */
 const NOBODY = '-';
-/** A mail may be noted this much after its sender was killed: it was in the server's hands. */
-const LATE_MS = 2_000;
 /** Findings of one kind that are printed. */
 const SHOWN_MAX = 5;
 
@@ -34,20 +34,19 @@ export function judge(story: Story): Verdict {
   broken.push(...checkPlan(story), ...checkTotals(story, units), ...firstOf(checkLost(story, units)));
   const lapses = story.kept.map(({ record }) => record).filter((record) => record.k === 'lease-expired');
   broken.push(...firstOf(checkLapses(story, lapses)));
-  const extra = extraMails(story);
   const reasons = new Map<string, number>();
-  for (const [unit, times] of extra) {
-    const reason = reasonOf(story, lapses, unit, times);
+  const bare: string[] = [];
+  for (const [unit, senders] of sentTwice(story)) {
+    const reason = reasonOf(story, lapses, unit, senders);
     const words = reason ?? 'NO REASON';
-    reasons.set(words, (reasons.get(words) ?? 0) + times.length - 1);
+    reasons.set(
+      words,
+      (reasons.get(words) ?? 0) + story.mails.all.filter((mail) => mail.unit === unit).length - 1,
+    );
+    if (story.effect === 'at-most-once') bare.push(`H4: unit ${unit} got ${told(story, unit)}`);
+    else if (reason === undefined) bare.push(`H5: unit ${unit} got ${told(story, unit)}`);
   }
-  if (story.effect === 'at-most-once') {
-    for (const unit of [...extra.keys()].slice(0, SHOWN_MAX))
-      broken.push(`H4: unit ${unit} got ${told(story, unit)}`);
-  } else {
-    const bare = [...extra].filter(([unit, times]) => reasonOf(story, lapses, unit, times) === undefined);
-    for (const [unit] of bare.slice(0, SHOWN_MAX)) broken.push(`H5: unit ${unit} got ${told(story, unit)}`);
-  }
+  broken.push(...firstOf(bare));
   return { rows: rowsOf(story, units, lapses, reasons), broken };
 }
 
@@ -212,39 +211,31 @@ function checkLapses({ done }: Story, lapses: Lapse[]): string[] {
     .map(({ session, again }) => `H6: ${session} lost its lease unhurt, with ${numbers(again).length} units`);
 }
 
-/** Times of the mails of each unit that got more than one. */
-function extraMails({ mails }: Story): Map<number, number[]> {
-  const times = new Map<number, number[]>();
-  for (const { unit, at } of mails.all) {
-    const known = times.get(unit);
-    if (known) known.push(at);
-    else times.set(unit, [at]);
-  }
-  return new Map([...times].filter(([, all]) => all.length > 1));
+/** The units that got more than one mail, and who sent them, in order. */
+function sentTwice({ mails, sends }: Story): Map<number, Note[]> {
+  const found = new Map<number, Note[]>(mails.twice.map((unit) => [unit, []]));
+  for (const note of sends) found.get(note.unit)?.push(note);
+  return found;
 }
 
-/** Why a unit got these mails: as many lost workers as there are mails too many; undefined when there are fewer. */
-function reasonOf({ done }: Story, lapses: Lapse[], unit: number, times: number[]): string | undefined {
-  const first = Math.min(...times);
-  const last = Math.max(...times);
+/** Why a unit got its mails: for all of its senders but one; undefined where a reason is missing. */
+function reasonOf({ done }: Story, lapses: Lapse[], unit: number, senders: Note[]): string | undefined {
   const reasons: string[] = [];
-  for (const lapse of lapses) {
-    const listed = isIn(unit, lapse.session === NOBODY ? (lapse.unclaimed ?? []) : lapse.again);
-    const cause = listed && done.find((it) => explains(it, lapse, first, last));
-    if (!cause) continue;
+  for (const sender of senders) {
+    const hurt = done.find((it) => it.pid === sender.pid && (it.what === 'stop' || it.atMs >= sender.atMs));
+    const lapse = hurt && lapses.find((it) => lists(it, unit, hurt));
+    if (!lapse) continue;
     const where = lapse.session === NOBODY ? 'unclaimed after a restart' : 'in its lease-expired list';
-    reasons.push(`${cause.what} of a worker, ${where}`);
+    reasons.push(`${hurt.what} of a worker, ${where}`);
   }
-  return reasons.length >= times.length - 1 ? reasons.sort()[0] : undefined;
+  const least = Math.max(1, senders.length - 1);
+  return reasons.length >= least ? reasons.sort()[0] : undefined;
 }
 
-/** Whether what was done to a worker can be behind mails from `first` to `last` of a unit that this record lists. */
-function explains(done: Done, { session, wallMs }: Lapse, first: number, last: number): boolean {
-  if (done.whom !== 'worker' || done.session === undefined) return false;
-  if (session !== NOBODY && session !== done.session) return false;
-  if (done.atMs > wallMs || wallMs > last) return false;
-  // One that stood still may go on after another has sent the mail; a dead one sent its own before.
-  return done.what === 'stop' || first <= done.atMs + LATE_MS;
+/** Whether this record lists the unit for what was done to its worker. */
+function lists({ session, again, unclaimed, wallMs }: Lapse, unit: number, hurt: Done): boolean {
+  if (session === hurt.session) return isIn(unit, again);
+  return session === NOBODY && wallMs >= hurt.atMs && isIn(unit, unclaimed ?? []);
 }
 
 function isIn(unit: number, ranges: readonly number[]): boolean {
@@ -254,14 +245,17 @@ function isIn(unit: number, ranges: readonly number[]): boolean {
 }
 
 /** The story of a unit, for a person: its mails and every record that names it. */
-function told({ mails, kept, done }: Story, unit: number): string {
+function told({ mails, kept, done, sends }: Story, unit: number): string {
   const clock = (ms: number): string => new Date(ms).toISOString().slice(11, 23);
   const sent = mails.all.filter((mail) => mail.unit === unit).map((mail) => clock(mail.at));
   const records = kept
     .filter(({ record }) => names(record, unit))
     .map(({ term, record }) => `    term ${term}: ${short(record)}`);
-  const hurt = done.map((it) => `    ${clock(it.atMs)} ${it.what} ${it.whom} ${it.session ?? ''}`);
-  return [`mails at ${sent.join(' and ')}`, ...records, ...hurt].join('\n');
+  const hurt = done.map((it) => `    ${clock(it.atMs)} ${it.what} ${it.whom} ${it.pid} ${it.session ?? ''}`);
+  const by = sends
+    .filter((note) => note.unit === unit)
+    .map(({ atMs, pid }) => `    ${clock(atMs)} sent by process ${pid}`);
+  return [`mails at ${sent.join(' and ')}`, ...by, ...records, ...hurt].join('\n');
 }
 
 function names(record: EpicRecord, unit: number): boolean {

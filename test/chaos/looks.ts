@@ -35,7 +35,7 @@ export class Looks {
       return undefined;
     }
     if (!answer.ok) this.faults.push(`the epic is not known any more: ${JSON.stringify(status)}`);
-    else this.#take(status);
+    else this.take(status);
     return answer.ok ? status : undefined;
   }
 
@@ -51,7 +51,8 @@ export class Looks {
     }
   }
 
-  #take(status: EpicStatus): void {
+  /** Takes one look in. */
+  take(status: EpicStatus): void {
     const { totals } = status;
     const { read, outstanding, unknown } = totals;
     const fault = (what: string): void => {

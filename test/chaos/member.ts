@@ -5,8 +5,8 @@
 import type { Process } from '../processes/process.ts';
 import type { Whom } from './plan.ts';
 
-/** What was done to a process; `session` is a worker's, `untilMs` when a stopped one went on. Wall time. */
-export type Done = { what: 'kill' | 'stop'; whom: Whom; session?: string; atMs: number; untilMs?: number };
+/** What was done to a process, in wall time; `session` is a worker's. */
+export type Done = { what: 'kill' | 'stop'; whom: Whom; pid: number; session?: string; atMs: number };
 
 export type MemberOptions = {
   whom: Whom;
@@ -46,30 +46,24 @@ export class Member {
 
   /** `kill -9`, and started again. */
   async kill(): Promise<void> {
-    const { whom, start, onDone } = this.#options;
-    const session = this.#session;
     this.#state = 'killed';
     await this.#process.end('SIGKILL');
-    onDone({ what: 'kill', whom, ...(session !== undefined && { session }), atMs: Date.now() });
+    this.#note('kill');
     this.#session = undefined;
     this.#state = 'starting';
-    this.#process = start();
+    this.#process = this.#options.start();
     this.#readiness = this.#watch();
   }
 
   /** Stops it for this long; it goes on by itself. */
   stop(ms: number): void {
-    const { whom, onDone } = this.#options;
-    const session = this.#session;
-    const done: Done = { what: 'stop', whom, ...(session !== undefined && { session }), atMs: Date.now() };
     this.#process.signal('SIGSTOP');
     this.#state = 'stopped';
-    onDone(done);
+    this.#note('stop');
     this.#continued = new Promise((resolve) => {
       setTimeout(() => {
         this.#process.signal('SIGCONT');
         this.#state = 'ready';
-        done.untilMs = Date.now();
         resolve();
       }, ms);
     });
@@ -80,6 +74,13 @@ export class Member {
     await this.#continued;
     this.#over = true;
     await this.#process.end('SIGTERM');
+  }
+
+  #note(what: Done['what']): void {
+    const { whom, onDone } = this.#options;
+    const session = this.#session;
+    const { pid } = this.#process;
+    onDone({ what, whom, pid, ...(session !== undefined && { session }), atMs: Date.now() });
   }
 
   async #watch(): Promise<void> {

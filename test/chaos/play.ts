@@ -5,8 +5,9 @@
  */
 import { setTimeout as pause } from 'node:timers/promises';
 import type { EpicStatus } from '../../shared/protocol/api.ts';
-import { AT_LEAST_ONCE, type Cluster } from '../processes/cluster.ts';
+import { type Cluster, WATCHED } from '../processes/cluster.ts';
 import type { Mails } from '../processes/mails.ts';
+import { type Note, readNotes } from '../processes/notes.ts';
 import { lastingPort } from '../processes/port.ts';
 import { type Kept, keepRecords, readKept } from './kept.ts';
 import { LineCount } from './lines.ts';
@@ -25,6 +26,8 @@ export type Story = {
   unexpected: string[];
   looks: Looks;
   mails: Mails;
+  /** What the workers noted just before each send. */
+  sends: Note[];
   kept: Kept[];
   final: EpicStatus;
   /** What a master that was killed and started again after the end says. */
@@ -71,6 +74,7 @@ export async function play(
   await master.end();
   const sent = await stub.close();
   const kept = readKept(cluster.path('data'));
+  const sends = readNotes(cluster.path('sends.txt'));
   const planned = plan.length;
   return {
     epic,
@@ -81,6 +85,7 @@ export async function play(
     unexpected,
     looks,
     mails: sent,
+    sends,
     kept,
     final,
     again,
@@ -106,7 +111,7 @@ async function setUp(cluster: Cluster, { effect, leaseMs, workers: count }: Chao
   };
   const start = () => cluster.durableMaster(port, settings);
   const master = new Member({ whom: 'master', start, ready: /^master +(http:\S+)/, ...noting });
-  const works = [effect === 'at-most-once' ? 'newsletter' : AT_LEAST_ONCE];
+  const works = [WATCHED[effect]];
   const work = () => cluster.workerWith({ works, slots: SLOTS, heartbeatMs, smtp: stub.url });
   const workers = Array.from(
     { length: count },

@@ -26,6 +26,12 @@ const fixture = (name: string): string =>
 export const WORKS = fixture('works.ts');
 export const MORE_WORKS = fixture('moreWorks.ts');
 export const AT_LEAST_ONCE = fixture('atLeastOnce.ts');
+/** The newsletter in each effect mode; workers note their sends in the file `sends.txt`. */
+export const WATCHED = {
+  'at-most-once': fixture('watchedAtMostOnce.ts'),
+  'at-least-once': fixture('watchedAtLeastOnce.ts'),
+};
+export const RECOVERY_WORKS = fixture('recoveryWorks.ts');
 
 const BRIEF = {
   from: 'Weekly <news@example.com>',
