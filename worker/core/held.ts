@@ -102,8 +102,9 @@ export class Held {
     }
     const units = this.#toAsk.ranges();
     if (units.length === 0) return units;
+    // The time of the oldest without an answer: new ones must not put off its second sending.
+    if (this.#toAsk.count === this.asking.size) this.askedMonoMs = nowMs;
     this.#toAsk.clear();
-    this.askedMonoMs = nowMs;
     eachOf(units, (unit) => {
       const run = this.asking.get(unit);
       if (run) run.askedAt = Math.min(run.askedAt, at);

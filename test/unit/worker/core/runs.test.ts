@@ -103,6 +103,23 @@ describe('effects', () => {
     assert.deepEqual(rig.all('begin')[0]?.units, [0, 1]);
   });
 
+  // Broke: each new asking put off the second sending of an older one that was lost.
+  test('an asking that was lost is sent again in time, however many others are asked meanwhile', () => {
+    const rig = Rig.known(8);
+    rig.work(1, [0, 8]);
+    rig.core.ask(rig.start());
+    rig.step({ type: 'ran' });
+    for (let i = 0; i < 6; i++) {
+      rig.pass(RESEND_MS / 5);
+      const run = rig.start();
+      rig.core.ask(run);
+      rig.step({ type: 'ran' });
+      rig.proceed(1, rig.all('begin').at(-1)?.at ?? 0, [run.unit, run.unit + 1]);
+    }
+    const asked = rig.all('begin').filter(({ units }) => units[0] === 0);
+    assert.ok(asked.length >= 2, `unit 0 was asked for ${asked.length} times in ${(6 * RESEND_MS) / 5} ms`);
+  });
+
   test('a late answer to an earlier asking allows nothing', () => {
     // The master has cleared that begin: a crash now would have the unit run again beside its effect.
     const rig = Rig.known();
