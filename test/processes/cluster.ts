@@ -70,7 +70,12 @@ export class Cluster {
 
   /** Starts any `gimme` command. */
   gimme(...args: string[]): Process {
-    return this.#start(`gimme-${args[0]}`, GIMME, args);
+    return this.gimmeWith({}, ...args);
+  }
+
+  /** Starts any `gimme` command with these variables. */
+  gimmeWith(env: Record<string, string>, ...args: string[]): Process {
+    return this.#start(`gimme-${args[0]}`, GIMME, args, env);
   }
 
   /** Starts `gimme master`, on a free port unless told which. */
@@ -86,11 +91,13 @@ export class Cluster {
 
   /**
    * Starts a master that keeps its journal, on this port, with settings that the command does not offer. It is
-   * returned before it is ready.
+   * returned before it is ready. Where a file `fate` is named, its disk does what that says (`disk.cjs`).
    */
-  durableMaster(port: number, settings: Partial<CoreSettings>): Process {
+  durableMaster(port: number, settings: Partial<CoreSettings>, fate?: string): Process {
     const config = { dataDir: this.path('data'), port, settings };
-    return this.#start('master', fixture('master.ts'), [JSON.stringify(config)]);
+    const disk = { NODE_OPTIONS: `--require "${fixture('disk.cjs')}"`, DISK_FATE: fate ?? '' };
+    const env = fate === undefined ? {} : disk;
+    return this.#start('master', fixture('master.ts'), [JSON.stringify(config)], env);
   }
 
   /** Waits until a master takes epics and workers. */
@@ -200,8 +207,8 @@ export class Cluster {
     return worker as Worker;
   }
 
-  #start(name: string, entry: string, args: string[]): Process {
-    const process = new Process({ name: `${name}-${this.#named++}`, entry, args, cwd: this.dir });
+  #start(name: string, entry: string, args: string[], env: Record<string, string> = {}): Process {
+    const process = new Process({ name: `${name}-${this.#named++}`, entry, args, cwd: this.dir, env });
     this.#processes.push(process);
     return process;
   }

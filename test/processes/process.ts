@@ -16,7 +16,14 @@ const TSX = import.meta.resolve('tsx');
 export const GIMME = fileURLToPath(new URL('../../cli/main.ts', import.meta.url));
 
 export type Ended = { code: number | null; signal: NodeJS.Signals | null };
-export type ProcessOptions = { name: string; entry: string; args: string[]; cwd: string };
+export type ProcessOptions = {
+  name: string;
+  entry: string;
+  args: string[];
+  cwd: string;
+  /** Beside what the test has itself, without its settings of Gimmework. */
+  env?: Record<string, string>;
+};
 
 export class Process {
   readonly name: string;
@@ -28,12 +35,12 @@ export class Process {
   readonly #child: ChildProcess;
   readonly #waiting = new Set<(line: string) => void>();
 
-  constructor({ name, entry, args, cwd }: ProcessOptions) {
+  constructor({ name, entry, args, cwd, env = {} }: ProcessOptions) {
     this.name = name;
-    const env = Object.entries(process.env).filter(([key]) => !key.startsWith('GIMMEWORK_'));
+    const own = Object.entries(process.env).filter(([key]) => !key.startsWith('GIMMEWORK_'));
     this.#child = spawn(process.execPath, ['--import', TSX, entry, ...args], {
       cwd,
-      env: { ...Object.fromEntries(env), NO_COLOR: '1' },
+      env: { ...Object.fromEntries(own), NO_COLOR: '1', ...env },
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
     });
     this.pid = this.#child.pid ?? 0;
