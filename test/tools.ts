@@ -32,6 +32,13 @@ const TOOLS: readonly Tool[] = [
   natsServer('trixie', /^2\.10\./),
   prometheus('prometheus'),
   prometheus('promtool'),
+  {
+    program: 'docker-compose',
+    inPackage: 'usr/bin/docker-compose',
+    suite: 'trixie',
+    debianPackage: 'docker-compose',
+    fits: /^[2-9]\./,
+  },
 ];
 
 function natsServer(suite: string, fits: RegExp): Tool {
@@ -69,7 +76,7 @@ export function natsServers(): FoundTool[] {
 }
 
 /** Where a program other than nats-server is. */
-export function toolPath(program: 'prometheus' | 'promtool'): string {
+export function toolPath(program: 'prometheus' | 'promtool' | 'docker-compose'): string {
   const tool = TOOLS.find((row) => row.program === program);
   const path = (tool && find(tool)?.path) ?? anyInstalled(program)?.path;
   if (path === undefined) throw new Error(`${program} is not here yet; \`npm test\` gets it`);
@@ -103,6 +110,8 @@ function howToGet(program: string): string {
       'nats-server':
         'tests need nats-server: `sudo apt-get install nats-server` or `brew install nats-server` gets it, ' +
         `or name one by ${NATS_SERVERS_VARIABLE}=/path/to/nats-server`,
+      'docker-compose':
+        'tests need docker-compose 2: `brew install docker-compose` gets it, or https://github.com/docker/compose',
     }[program] ??
     `tests need ${program}: \`sudo apt-get install prometheus\` or \`brew install prometheus\` gets it`
   );

@@ -17,6 +17,10 @@ export type NatsServerOptions = {
   path: string;
   /** Settings in the server's own format, beside where it listens. */
   settings?: string;
+  /** A file of settings instead, as it is but for where it listens and keeps its streams. */
+  config?: string;
+  /** Variables that the settings name. */
+  env?: Record<string, string>;
 };
 
 type Running = { process: ChildProcess; ended: Promise<unknown> };
@@ -27,15 +31,19 @@ let isGuarded = false;
 export class NatsServer {
   readonly folder = mkdtempSync(join(tmpdir(), 'gimmework-nats-'));
   readonly #path: string;
+  readonly #config: string | undefined;
+  readonly #env: Record<string, string>;
   #settings: string;
   #port = -1;
   #running: Running | undefined;
   /** What the server logged, over all its runs. */
   readonly lines: string[] = [];
 
-  private constructor({ path, settings = '' }: NatsServerOptions) {
+  private constructor({ path, settings = '', config, env = {} }: NatsServerOptions) {
     this.#path = path;
     this.#settings = settings;
+    this.#config = config;
+    this.#env = env;
   }
 
   /** Starts a server and waits until it takes connections. */
@@ -61,14 +69,32 @@ export class NatsServer {
   async restart(settings = this.#settings): Promise<void> {
     await this.#running?.ended;
     this.#settings = settings;
-    const file = join(this.folder, 'nats.conf');
-    writeFileSync(file, `listen: "127.0.0.1:${this.#port}"\n${settings}\n`);
     guard();
-    const child = spawn(this.#path, ['-c', file], { stdio: ['ignore', 'ignore', 'pipe'] });
+    const env = { ...process.env, ...this.#env };
+    const child = spawn(this.#path, this.#arguments(), { env, stdio: ['ignore', 'ignore', 'pipe'] });
     started.add(child);
     const ended = once(child, 'exit').finally(() => started.delete(child));
     this.#running = { process: child, ended };
     await this.#ready(child);
+  }
+
+  #arguments(): string[] {
+    if (this.#config !== undefined) {
+      const where = [
+        '-a',
+        '127.0.0.1',
+        '-p',
+        String(this.#port),
+        '-m',
+        '-1',
+        '-sd',
+        join(this.folder, 'streams'),
+      ];
+      return ['-c', this.#config, ...where];
+    }
+    const file = join(this.folder, 'nats.conf');
+    writeFileSync(file, `listen: "127.0.0.1:${this.#port}"\n${this.#settings}\n`);
+    return ['-c', file];
   }
 
   /** Ends it without a goodbye. */
