@@ -19,6 +19,8 @@ export type Run = {
   state: unknown;
   /** Its at-most-once effect was allowed and is not known to have failed. */
   begun: boolean;
+  /** Its outcome is decided elsewhere: it may end, but not be tried again here. */
+  stopped: boolean;
   /** `at` of the first Begin since it asked; an answer to an earlier one is not for this asking. */
   askedAt: number;
 };
@@ -83,6 +85,7 @@ export class Held {
       step: again?.step ?? 0,
       state: undefined,
       begun: false,
+      stopped: false,
       askedAt: Number.POSITIVE_INFINITY,
     };
     this.running.set(unit, run);

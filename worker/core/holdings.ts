@@ -86,9 +86,7 @@ export class Holdings {
         held.fresh.skipped.add(unit, unit + 1);
         break;
       case 'retry':
-        if (mayWait && outcome.delayMs <= LOCAL_DELAY_MAX_MS && this.waiting.size < LOCAL_DELAYED_MAX) {
-          return this.#wait(run, outcome, nowMs);
-        }
+        if (mayWait && !run.stopped && this.#fits(outcome.delayMs)) return this.#wait(run, outcome, nowMs);
         held.fresh.later.push(laterOf(unit, outcome));
         break;
       default: {
@@ -142,7 +140,9 @@ export class Holdings {
       }
       eachOf(held.units.intersect(theirs), (unit) => {
         const run = held.running.get(unit);
-        if (run) stopped.push(run);
+        if (!run) return;
+        run.stopped = true;
+        stopped.push(run);
       });
     }
     return stopped;
@@ -175,6 +175,10 @@ export class Holdings {
     run.held.running.delete(run.unit);
     run.held.asking.delete(run.unit);
     this.#running -= 1;
+  }
+
+  #fits(delayMs: number): boolean {
+    return delayMs <= LOCAL_DELAY_MAX_MS && this.waiting.size < LOCAL_DELAYED_MAX;
   }
 
   #wait(run: Run, retry: Retry, nowMs: number): void {

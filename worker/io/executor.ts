@@ -6,6 +6,7 @@
  * X2: a unit ends once: what its step does after its time is ignored.
  * X3: in an at-most-once step an error that is not classed leaves a doubt, so the unit becomes unknown.
  * X4: a step that returns at once costs no timer, closure or promise.
+ * X5: a unit that is stopped goes on only where an effect may have happened: then it is told how it ended.
  */
 import { RETRY_DELAY_MS_MAX } from '../../shared/core/limits.ts';
 import { backoffMs } from '../../shared/core/retry.ts';
@@ -133,6 +134,10 @@ export class Executor {
     let value = input;
     for (let i = index; i < steps.length; i++) {
       const step = steps[i] as Step;
+      if (job.run.stopped && !job.run.begun && !hadEffect(steps, i)) {
+        const attempt = job.attemptOf(i);
+        return this.#end(job, { kind: 'retry', step: i, attempt, delayMs: 0, code: 'stopped' }); // X5
+      }
       if (step.effect === 'at-most-once' && !job.run.begun) {
         job.run.state = { input: value, index: i };
         return this.#parts.ask(job.run);
@@ -286,6 +291,11 @@ function isPromise(value: unknown): value is PromiseLike<unknown> {
   return (
     typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function'
   );
+}
+
+/** Whether a step before number `index` has an effect outside. */
+function hadEffect(steps: readonly Step[], index: number): boolean {
+  return steps.slice(0, index).some((step) => step.effect !== 'none');
 }
 
 /** A delay that a message can carry, whatever a step asked for. */

@@ -221,6 +221,21 @@ describe('taken back', () => {
     assert.deepEqual([rig.core.pending, rig.core.running], [0, 1], 'what runs goes on');
   });
 
+  test('abort: a run that fails after it goes back to the master; it is not tried again here', () => {
+    const rig = Rig.known(1);
+    rig.work(1, [0, 1]);
+    const run = rig.start();
+    rig.take({ t: 'abort', term: 1, epic: 'e', units: [0, 1] });
+    rig.clear();
+    rig.finish(run, retry(50));
+    rig.pass(RESEND_MS / 5);
+    assert.equal(rig.core.next(), undefined, 'what was cancelled begins no second run');
+    assert.deepEqual(
+      rig.reports()[0]?.later?.map(({ unit }) => unit),
+      [0],
+    );
+  });
+
   test('abort: what waits is handed back, what runs is told and still reports', () => {
     const rig = Rig.known();
     rig.work(1, [0, 4]);
