@@ -18,9 +18,9 @@ const READ_RETRY_MS = 5_000;
 /** Asks for what this epic needs to have read now. */
 export function wantReads(s: MasterState, live: LiveEpic): void {
   const { epic } = live;
-  if (!epic.active) return;
+  if (!epic.active || (live.readFault && live.readFault.retryAtMs > s.listenedMs)) return;
   for (const read of live.reloads(s.settings.lookAheadBytes)) s.read({ epic: epic.id, ...read });
-  if (epic.drained || live.reading || (live.readFault && live.readFault.retryAtMs > s.listenedMs)) return;
+  if (epic.drained || live.reading) return;
   if (epic.closing === undefined && !worthReading(s, live)) return;
   live.reading = true;
   s.read({ epic: epic.id, offset: epic.offset, first: epic.read, units: READ_UNITS_MAX, bytes: READ_BYTES });

@@ -55,6 +55,18 @@ describe('the way to a grant', () => {
     assert.equal(rig.sent('work', 'w').length, 1);
   });
 
+  test('nor is a stretch that could not be read again asked for at every step', () => {
+    const rig = new Rig();
+    const n = rig.granted(4);
+    rig.hello('v', [work('job')], 0);
+    rig.gimme('w', n, 2, [{ epic: 'e', term: 7, n, back: [2, 4] }]);
+    assert.equal(rig.out.reads.length, 1, 'its bytes were dropped when all was granted');
+    rig.step({ type: 'read-failed', epic: 'e', first: 0, message: 'no such file' });
+    rig.gimme('w', n, 2, [{ epic: 'e', term: 7, n, ok: [0, 1] }]);
+    assert.equal(rig.out.reads.length, 0);
+    assert.equal(rig.pass(6_000).reads.length, 1);
+  });
+
   test('bad units are numbered, settled as failed, and never granted', () => {
     const rig = new Rig();
     rig.submit('e', 'job', 4);
