@@ -4,11 +4,13 @@
  *
  * A lease is per session and ages by `listenedMs` only: while the master itself stands still nobody expires.
  */
-import { IntervalSet } from '../../shared/core/intervalSet.ts';
+import { eachOf, IntervalSet } from '../../shared/core/intervalSet.ts';
 import type { Heartbeat, HeldGrant, Hello, Ranges } from '../../shared/protocol/messages.ts';
 import { giveUp } from './closing.ts';
 import { type Grant, grantKey, type LiveEpic } from './live.ts';
+import type { Token } from './records.ts';
 import { Session } from './session.ts';
+import { isSame } from './settling.ts';
 import type { MasterState } from './state.ts';
 
 /** How many leases the numbering of an expired session is remembered, should it come back. */
@@ -90,30 +92,37 @@ function reattach(s: MasterState, session: Session, held: HeldGrant): void {
     session.grants.set(grantKey(held.term, held.n), grant);
   }
   const others = live ? IntervalSet.of(mine).missingFrom(held.units) : held.units;
-  const begun = live ? ownUnknown(live, session.id, held) : new IntervalSet();
+  const begun = live ? ownUnknown(live, session, held) : new IntervalSet();
   const drop = begun.missingFrom(others);
   if (drop.length > 0) s.abort(session.id, held.epic, drop);
 }
 
 /** What of it is unsettled, in nobody's grant, and begun by no other token. */
 function unclaimed(live: LiveEpic, session: Session, held: HeldGrant): Ranges {
-  const free = IntervalSet.of(live.epic.settled.missingFrom(held.units));
-  for (const [unit, by] of live.epic.begun) {
-    const own = by.session === session.id && by.term === held.term && by.n === held.n;
-    if (!own) free.remove(unit, unit + 1);
-  }
+  const { settled, begun } = live.epic;
+  const free = IntervalSet.of(settled.missingFrom(held.units));
+  const token = tokenOf(session, held);
+  eachOf(begun.size > 0 ? free.ranges() : [], (unit) => {
+    const by = begun.get(unit);
+    if (by && !isSame(by, token)) free.remove(unit, unit + 1);
+  });
   for (const grant of live.grants) free.removeAll(grant.units.ranges());
-  const known = free.intersect([0, live.epic.read]);
-  return known;
+  return free.intersect([0, live.epic.read]);
 }
 
 /** Units that are unknown because this very token was lost: it may still say how they ended. */
-function ownUnknown(live: LiveEpic, session: string, held: HeldGrant): IntervalSet {
+function ownUnknown(live: LiveEpic, session: Session, held: HeldGrant): IntervalSet {
   const own = new IntervalSet();
-  for (const [unit, { by }] of live.epic.unknownBy) {
-    if (by.session === session && by.term === held.term && by.n === held.n) own.add(unit, unit + 1);
-  }
+  const token = tokenOf(session, held);
+  eachOf(live.epic.unknownBy.size > 0 ? held.units : [], (unit) => {
+    const unknown = live.epic.unknownBy.get(unit);
+    if (unknown && isSame(unknown.by, token)) own.add(unit, unit + 1);
+  });
   return own;
+}
+
+function tokenOf({ id }: Session, { term, n }: HeldGrant): Token {
+  return { session: id, term, n };
 }
 
 /**

@@ -5,7 +5,7 @@
  *     unit that is still unsettled, and whose effect no other token has begun, and aborts its other holder;
  *     its retries and hand-backs are ignored.
  * T2: everything reported is answered by Settled, after the records that it caused, also what changed
- *     nothing: the worker may forget it.
+ *     nothing: the worker may forget it. While the store stands still only what changed something is.
  * T3: a begin is answered `go` only for units this token holds, after `begun` is durable.
  */
 import { countOf, eachOf, IntervalSet } from '../../shared/core/intervalSet.ts';
@@ -27,6 +27,7 @@ export function takeReports(
   at: number,
 ): void {
   if (reports.length === 0) return;
+  const before = s.recorded;
   const answers = new Map<number, { n: number; units: Ranges }[]>();
   for (const report of reports) {
     takeReport(s, session, report, at);
@@ -35,6 +36,7 @@ export function takeReports(
     if (ofTerm) ofTerm.push(answer);
     else answers.set(report.term, [answer]);
   }
+  if (isSaidAgain(s, before)) return;
   for (const [term, grants] of answers) {
     s.send(session.id, { t: 'settled', term, grants }, s.recorded); // T2
   }
@@ -53,15 +55,24 @@ export function takeBegin(s: MasterState, session: Session, begin: Begin): void 
   const epic = grant.live.epic;
   const go = grant.units.intersect(begin.units);
   const skip = grant.units.missingFrom(begin.units);
-  if (go.length > 0) {
-    s.record({
-      k: 'begun',
-      epic: epic.id,
-      by: { session: session.id, term: begin.term, n: begin.n },
-      units: go,
-    });
-  }
+  const by: Token = { session: session.id, term, n };
+  const fresh = IntervalSet.of(go);
+  eachOf(go, (unit) => {
+    const begun = epic.begun.get(unit);
+    if (begun && isSame(begun, by)) fresh.remove(unit, unit + 1);
+  });
+  const before = s.recorded;
+  if (!fresh.isEmpty) s.record({ k: 'begun', epic: epic.id, by, units: fresh.ranges() });
+  if (isSaidAgain(s, before)) return;
   s.send(session.id, { t: 'proceed', term, n, at, go, skip }, s.recorded);
+}
+
+/**
+ * Whether the store stands still and a message that waits for it would be one more: what changed nothing was said
+ * before. Its sender says it again until it has an answer, and on a full disk that may be for days.
+ */
+function isSaidAgain(s: MasterState, recordedBefore: number): boolean {
+  return s.stalled && s.recorded === recordedBefore;
 }
 
 /** A unit of a closing epic that asks to begin has had no effect yet, unless an earlier step has one. */
@@ -190,7 +201,8 @@ function withoutBegun({ live, by }: Case, units: Ranges): Ranges {
   return free.ranges();
 }
 
-function isSame(a: Token, b: Token): boolean {
+/** Whether two tokens are the same grant to the same session. */
+export function isSame(a: Token, b: Token): boolean {
   return a.session === b.session && a.term === b.term && a.n === b.n;
 }
 
@@ -199,10 +211,11 @@ function resolvable(about: Case, units: Ranges): Ranges {
   const { unknownBy } = about.live.epic;
   const found = new IntervalSet();
   if (unknownBy.size === 0) return [];
-  for (const [unit, { by }] of unknownBy) {
-    if (isSame(by, about.by)) found.add(unit, unit + 1);
-  }
-  return found.intersect(units);
+  eachOf(units, (unit) => {
+    const unknown = unknownBy.get(unit);
+    if (unknown && isSame(unknown.by, about.by)) found.add(unit, unit + 1);
+  });
+  return found.ranges();
 }
 
 function grantOf(session: Session, token: { epic: string; term: number; n: number }): Grant | undefined {

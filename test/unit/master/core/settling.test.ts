@@ -46,6 +46,28 @@ describe('reports', () => {
     assert.deepEqual(rig.sent('settled', 'w')[0]?.grants, [{ n, units: [0, 3] }]);
   });
 
+  test('while the store takes nothing, what is said again is neither recorded nor answered again', () => {
+    const rig = new Rig();
+    const n = rig.granted(3, ['at-most-once']);
+    rig.begin('w', 'e', n, [0, 2]);
+    rig.step({ type: 'store', stalled: true });
+    rig.report('w', 'e', n, { ok: [0, 1] });
+    assert.equal(rig.sent('settled', 'w').length, 1, 'what it changed is answered once it is durable');
+    for (let i = 0; i < 3; i++) {
+      rig.report('w', 'e', n, { ok: [0, 1] });
+      assert.deepEqual([rig.out.records, rig.out.messages], [[], []]);
+      rig.begin('w', 'e', n, [1, 2]);
+      assert.deepEqual([rig.out.records, rig.out.messages], [[], []]);
+    }
+    rig.begin('w', 'e', n, [1, 3]);
+    assert.deepEqual(rig.wrote('begun')[0]?.units, [2, 3], 'only what is new');
+    assert.deepEqual(rig.sent('proceed', 'w')[0]?.go, [1, 3]);
+    rig.step({ type: 'store', stalled: false });
+    rig.report('w', 'e', n, { ok: [0, 1] });
+    rig.begin('w', 'e', n, [1, 2]);
+    assert.deepEqual(rig.sent('proceed', 'w')[0]?.go, [1, 2]);
+  });
+
   test('a repeated report whose first list ends the grant breaks no invariant', () => {
     const rig = new Rig();
     const n = rig.granted(3);
@@ -248,6 +270,23 @@ describe('a lost worker', () => {
     rig.report('w', 'e', n, { failed: [fault(0)], ok: [1, 2] });
     assert.deepEqual(rig.out.records, []);
     assert.equal(rig.epic('e').faults.get('lease_expired'), undefined);
+  });
+
+  test('neither a report nor a Hello looks at every unknown unit of the epic', () => {
+    const { rig, n } = lapsed(3, MAIL, [0, 2]);
+    const { begun, unknownBy } = rig.epic('e');
+    const each = () => assert.fail('there may be a million of them');
+    unknownBy[Symbol.iterator] = each;
+    begun[Symbol.iterator] = each;
+    const held = [{ epic: 'e', term: 7, n, units: [0, 3] }];
+    rig.hello('w', [work('job', [...MAIL])], 0, { lastGrant: n, held });
+    assert.deepEqual(
+      rig.sent('abort', 'w')[0]?.units,
+      [2, 3],
+      'another has it; what it began it may still tell',
+    );
+    rig.report('w', 'e', n, { ok: [0, 1], failed: [fault(1)] });
+    assert.equal(rig.wrote('resolved').length, 2);
   });
 
   test('another token may not', () => {
