@@ -42,7 +42,8 @@ function composed(): Record<string, Service> {
 }
 
 test('docker-compose takes compose.yaml, and asks for the passwords where they are missing', () => {
-  const { NATS_MASTER_PASSWORD: _, ...env } = process.env;
+  const { NATS_MASTER_PASSWORD: _, ...rest } = process.env;
+  const env = { ...rest, NATS_WORKER_PASSWORD: 'of-the-workers' };
   const args = ['-f', join(ROOT, COMPOSE), '--env-file', '/dev/null', 'config', '-q'];
   const missing = spawnSync(toolPath('docker-compose'), args, { env, encoding: 'utf8' });
   assert.notEqual(missing.status, 0);
