@@ -11,12 +11,13 @@
  * H6: only a worker that was killed or stopped loses its lease.
  * H7: nothing is granted or settled beyond the horizon recorded before, and no record is of an older term.
  */
-import type { EpicRecord, EpicRecordOf, Outcome, Token } from '../../master/core/records.ts';
+import type { EpicRecord, EpicRecordOf } from '../../master/core/records.ts';
 import type { Totals } from '../../shared/protocol/api.ts';
 import { numbers } from '../processes/journal.ts';
 import type { Note } from '../processes/notes.ts';
 import type { Done } from './member.ts';
 import type { Story } from './play.ts';
+import { Units } from './units.ts';
 
 export type Verdict = { rows: [string, string][]; broken: string[] };
 
@@ -29,10 +30,11 @@ const SHOWN_MAX = 5;
 
 export function judge(story: Story): Verdict {
   const broken: string[] = [...story.unexpected, ...firstOf(story.looks.faults)];
-  const units = new Units(story);
+  const units = new Units(story.kept, story.epic);
   broken.push(...firstOf(units.faults));
   broken.push(...checkPlan(story), ...checkTotals(story, units), ...firstOf(checkLost(story, units)));
-  const lapses = story.kept.map(({ record }) => record).filter((record) => record.k === 'lease-expired');
+  const records = story.kept.map(({ record }) => record).filter(({ epic }) => epic === story.epic);
+  const lapses = records.filter((record) => record.k === 'lease-expired');
   broken.push(...firstOf(checkLapses(story, lapses)));
   const reasons = new Map<string, number>();
   const bare: string[] = [];
@@ -48,109 +50,6 @@ export function judge(story: Story): Verdict {
   }
   broken.push(...firstOf(bare));
   return { rows: rowsOf(story, units, lapses, reasons), broken };
-}
-
-/** What the records say of each unit (H1, H7). */
-class Units {
-  readonly outcomes = new Map<number, Outcome>();
-  readonly begun = new Set<number>();
-  readonly faults: string[] = [];
-  resolved = 0;
-  #horizon = 0;
-  #term = 0;
-  #boots = 0;
-  /** Tokens of begun units, and of those that became unknown. */
-  readonly #by = new Map<number, string>();
-  readonly #unknownBy = new Map<number, string>();
-
-  constructor({ epic, kept }: Story) {
-    for (const { term, record } of kept) {
-      if (term < this.#term) this.faults.push(`H7: a record of term ${term} after one of ${this.#term}`);
-      if (term !== this.#term) this.#boots += 1;
-      this.#term = term;
-      if (record.epic === epic) this.#take(record);
-    }
-  }
-
-  /** Masters that wrote something. */
-  get boots(): number {
-    return this.#boots;
-  }
-
-  count(outcome: Outcome): number {
-    let sum = 0;
-    for (const is of this.outcomes.values()) if (is === outcome) sum += 1;
-    return sum;
-  }
-
-  #take(record: EpicRecord): void {
-    if (record.k === 'horizon') {
-      if (record.to < this.#horizon) this.faults.push(`H7: the horizon went back to ${record.to}`);
-      this.#horizon = Math.max(this.#horizon, record.to);
-    } else if (record.k === 'begun') this.#begin(record);
-    else if (record.k === 'lease-expired') for (const unit of numbers(record.unknown)) this.#doubt(unit);
-    else if (record.k === 'resolved') this.#resolve(record);
-    else if (record.k === 'settled') this.#settled(record);
-    if ('by' in record && record.by && record.by.term > this.#term)
-      this.faults.push(`H7: a token of term ${record.by.term} in term ${this.#term}`);
-  }
-
-  #begin(record: EpicRecordOf<'begun'>): void {
-    for (const unit of numbers(record.units)) {
-      if (this.outcomes.has(unit))
-        this.faults.push(`H1: unit ${unit} begins, and is ${this.outcomes.get(unit)}`);
-      this.#within(unit);
-      this.begun.add(unit);
-      this.#by.set(unit, tokenOf(record.by));
-    }
-  }
-
-  #settled(record: EpicRecordOf<'settled'>): void {
-    for (const outcome of ['succeeded', 'skipped', 'cancelled'] as const)
-      for (const unit of numbers(record[outcome] ?? [])) this.#settle(unit, outcome);
-    for (const { unit, code } of record.failed ?? []) this.#settle(unit, 'failed', code);
-    for (const { unit, code } of record.unknown ?? []) {
-      this.#settle(unit, 'unknown', code);
-      const by = this.#by.get(unit) ?? (record.by && tokenOf(record.by));
-      if (by !== undefined) this.#unknownBy.set(unit, by);
-    }
-  }
-
-  #doubt(unit: number): void {
-    this.#settle(unit, 'unknown', 'lease_expired');
-    const by = this.#by.get(unit);
-    if (by === undefined) this.faults.push(`unit ${unit} is in doubt, but had not begun`);
-    else this.#unknownBy.set(unit, by);
-  }
-
-  #settle(unit: number, outcome: Outcome, code = 'none'): void {
-    const before = this.outcomes.get(unit);
-    if (before !== undefined) this.faults.push(`H1: unit ${unit} is ${before}, then ${outcome}`);
-    if (code === '') this.faults.push(`H3: unit ${unit} is ${outcome} without a reason`);
-    this.#within(unit);
-    this.outcomes.set(unit, outcome);
-  }
-
-  #resolve(record: EpicRecordOf<'resolved'>): void {
-    const change = (unit: number, outcome: Outcome): void => {
-      const before = this.outcomes.get(unit);
-      if (before !== 'unknown') this.faults.push(`H1: unit ${unit} is resolved, and was ${before}`);
-      if (this.#unknownBy.get(unit) !== tokenOf(record.by))
-        this.faults.push(`H1: unit ${unit} is resolved by ${tokenOf(record.by)}, which did not begin it`);
-      this.outcomes.set(unit, outcome);
-      this.resolved += 1;
-    };
-    for (const unit of numbers(record.succeeded ?? [])) change(unit, 'succeeded');
-    for (const { unit } of record.failed ?? []) change(unit, 'failed');
-  }
-
-  #within(unit: number): void {
-    if (unit >= this.#horizon) this.faults.push(`H7: unit ${unit} ran beyond the horizon ${this.#horizon}`);
-  }
-}
-
-function tokenOf({ session, term, n }: Token): string {
-  return `${session} ${term}.${n}`;
 }
 
 function checkPlan({ done, planned }: Story): string[] {
@@ -245,11 +144,11 @@ function isIn(unit: number, ranges: readonly number[]): boolean {
 }
 
 /** The story of a unit, for a person: its mails and every record that names it. */
-function told({ mails, kept, done, sends }: Story, unit: number): string {
+function told({ epic, mails, kept, done, sends }: Story, unit: number): string {
   const clock = (ms: number): string => new Date(ms).toISOString().slice(11, 23);
   const sent = mails.all.filter((mail) => mail.unit === unit).map((mail) => clock(mail.at));
   const records = kept
-    .filter(({ record }) => names(record, unit))
+    .filter(({ record }) => record.epic === epic && names(record, unit))
     .map(({ term, record }) => `    term ${term}: ${short(record)}`);
   const hurt = done.map((it) => `    ${clock(it.atMs)} ${it.what} ${it.whom} ${it.pid} ${it.session ?? ''}`);
   const by = sends

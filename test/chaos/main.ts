@@ -18,10 +18,10 @@ async function main(args: readonly string[]): Promise<number> {
   const cluster = new Cluster(await mkdtemp(join(tmpdir(), 'gimmework-chaos-')));
   let whole = false;
   try {
-    const story = await play(cluster, options, (line) => console.error(line));
-    const verdict = judge(story);
-    whole = verdict.broken.length === 0;
-    print(options, verdict);
+    const stories = await play(cluster, options, (line) => console.error(line));
+    const verdicts = stories.map((story) => ({ effect: story.effect, ...judge(story) }));
+    for (const verdict of verdicts) print(options, verdict);
+    whole = verdicts.every(({ broken }) => broken.length === 0);
     return whole ? 0 : 1;
   } finally {
     await cluster.close(!whole);
@@ -29,7 +29,7 @@ async function main(args: readonly string[]): Promise<number> {
   }
 }
 
-function print({ effect, seed }: ChaosOptions, { rows, broken }: Verdict): void {
+function print({ seed }: ChaosOptions, { effect, rows, broken }: Verdict & { effect: string }): void {
   console.log(`chaos, ${effect}, seed ${seed}`);
   const width = Math.max(...rows.map(([name]) => name.length));
   for (const [name, value] of rows) console.log(`${name.padEnd(width)}  ${value}`);

@@ -3,11 +3,15 @@ import { parseArgs } from 'node:util';
 import { GimmeError } from '../../shared/core/errors.ts';
 import type { Counts, Whom } from './plan.ts';
 
+export type ChaosEffect = 'at-most-once' | 'at-least-once';
+
 export type ChaosOptions = {
   kills: Counts;
   stops: Counts;
+  /** Of each newsletter. */
   units: number;
-  effect: 'at-most-once' | 'at-least-once';
+  /** One newsletter for each. */
+  effects: ChaosEffect[];
   seed: number;
   workers: number;
   leaseMs: number;
@@ -17,26 +21,31 @@ export const USAGE = `npm run chaos -- [options]
   --kills WHOM:N,…   processes ended by kill -9 and started again (master:3,worker:3)
   --stops WHOM:N,…   processes stopped by SIGSTOP for a while (none)
   --units N          mails of the newsletter (5,000)
-  --effect KIND      at-most-once (default) or at-least-once
+  --effect KIND      at-most-once (default), at-least-once or both, a newsletter each
   --seed S           moments and victims (drawn)
   --workers N        worker processes (4)
   --lease MS         lease of a worker (6,000)
   --link ws          link between master and workers`;
 
+const EFFECTS: Record<string, ChaosEffect[]> = {
+  'at-most-once': ['at-most-once'],
+  'at-least-once': ['at-least-once'],
+  both: ['at-most-once', 'at-least-once'],
+};
 const COUNT_MAX = 10_000_000;
 
 /** Reads the arguments; throws `usage`. Nothing unknown is ignored. */
 export function readOptions(args: readonly string[]): ChaosOptions {
   const values = parsed(args);
   const { effect, link } = values;
-  if (effect !== 'at-most-once' && effect !== 'at-least-once')
-    throw wrong(`--effect ${effect} is neither at-most-once nor at-least-once`);
+  const effects = EFFECTS[effect];
+  if (!effects) throw wrong(`--effect ${effect} is not at-most-once, at-least-once or both`);
   if (link !== 'ws') throw wrong(`--link ${link} is not ws`);
   return {
     kills: counts('kills', values.kills),
     stops: counts('stops', values.stops),
     units: count('units', values.units),
-    effect,
+    effects,
     seed: values.seed === undefined ? Date.now() % 1_000_000 : count('seed', values.seed),
     workers: count('workers', values.workers),
     leaseMs: count('lease', values.lease),

@@ -6,20 +6,21 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import type { EpicStatus } from '../../shared/protocol/api.ts';
 import { type Cluster, WATCHED } from '../processes/cluster.ts';
-import type { Mails } from '../processes/mails.ts';
+import { Mails } from '../processes/mails.ts';
 import { type Note, readNotes } from '../processes/notes.ts';
 import { lastingPort } from '../processes/port.ts';
 import { type Kept, keepRecords, readKept } from './kept.ts';
 import { LineCount } from './lines.ts';
 import { Looks } from './looks.ts';
 import { type Done, Member } from './member.ts';
-import type { ChaosOptions } from './options.ts';
+import type { ChaosEffect, ChaosOptions } from './options.ts';
 import { type Fault, planOf } from './plan.ts';
+import { writeRecipients } from './recipients.ts';
 
 export type Story = {
   epic: string;
   units: number;
-  effect: ChaosOptions['effect'];
+  effect: ChaosEffect;
   planned: number;
   done: Done[];
   /** Ends that nobody gave. */
@@ -39,63 +40,67 @@ const LOOK_MS = 10;
 /** No mail and no settled unit for this long: it will never end. */
 const STUCK_MS = 60_000;
 const SLOTS = 16;
+/** Little is read before it is wanted, so that much is left to read after a crash. */
+const LOOK_AHEAD = 256;
 
 export async function play(
   cluster: Cluster,
   options: ChaosOptions,
   say: (line: string) => void,
-): Promise<Story> {
-  const { units, effect } = options;
+): Promise<Story[]> {
+  const { units, effects } = options;
   const stage = await setUp(cluster, options);
   const { master, workers, done, unexpected, stub } = stage;
-  const epic = await cluster.submit(await cluster.recipients(units));
+  const list = await writeRecipients(cluster.path('recipients.csv'), units);
+  const epics: { effect: ChaosEffect; epic: string; looks: Looks }[] = [];
+  for (const effect of effects) {
+    const epic = await cluster.submit(list, `newsletter-${effect}`);
+    epics.push({ effect, epic, looks: new Looks(cluster.url, epic) });
+  }
   const startedMs = performance.now();
-  const looks = new Looks(cluster.url, epic);
   const mails = new LineCount(stub.report);
+  const looks = epics.map((it) => it.looks);
   const progress = new Progress(mails, looks, unexpected);
+  const over = (): boolean => looks.every(({ last }) => last !== undefined && last.state !== 'running');
   const plan = planOf(options.seed, options.kills, options.stops, options.leaseMs);
   for (const fault of plan) {
-    await progress.until(() => mails.count() >= fault.share * units || looks.last?.state === 'finished');
+    await progress.until(() => mails.count() >= fault.share * units * effects.length || over());
     await pause(fault.afterMs);
     await make(fault, master, workers, progress);
     say(`${fault.what} ${fault.whom} at ${mails.count()} mails`);
   }
-  await progress.until(() => looks.last !== undefined && looks.last.state !== 'running');
+  await progress.until(over);
   const tookMs = performance.now() - startedMs;
-  const final = looks.last as EpicStatus;
   await progress.until(() => workers.every((worker) => worker.isReady) && master.isReady);
   const during = [...done];
+  const finals = await Promise.all(epics.map(({ epic }) => cluster.status(epic)));
   await master.kill();
   await progress.until(() => master.isReady);
-  await looks.stop();
-  const again = await cluster.status(epic);
+  await Promise.all(looks.map((it) => it.stop()));
+  const agains = await Promise.all(epics.map(({ epic }) => cluster.status(epic)));
   // What a worker still sends is part of the story, so they end before the mail server does.
   await Promise.all(workers.map((worker) => worker.end()));
   await master.end();
   const sent = await stub.close();
   const kept = readKept(cluster.path('data'));
-  const sends = readNotes(cluster.path('sends.txt'));
-  const planned = plan.length;
-  return {
-    epic,
+  return epics.map((it, i) => ({
+    ...it,
     units,
-    effect,
-    planned,
+    planned: plan.length,
     done: during,
     unexpected,
-    looks,
-    mails: sent,
-    sends,
+    mails: new Mails(sent.all.filter((mail) => mail.epic === it.epic)),
+    sends: readNotes(cluster.path(`sends-${it.effect}.txt`)),
     kept,
-    final,
-    again,
+    final: finals[i] as EpicStatus,
+    again: agains[i] as EpicStatus,
     tookMs,
-  };
+  }));
 }
 
-async function setUp(cluster: Cluster, { effect, leaseMs, workers: count }: ChaosOptions) {
+async function setUp(cluster: Cluster, { leaseMs, workers: count }: ChaosOptions) {
   const heartbeatMs = Math.round(leaseMs / 6);
-  const settings = { leaseMs, heartbeatMs };
+  const settings = { leaseMs, heartbeatMs, lookAheadUnits: LOOK_AHEAD };
   const port = await lastingPort();
   const [stub, first] = await Promise.all([
     cluster.stub(),
@@ -111,8 +116,7 @@ async function setUp(cluster: Cluster, { effect, leaseMs, workers: count }: Chao
   };
   const start = () => cluster.durableMaster(port, settings);
   const master = new Member({ whom: 'master', start, ready: /^master +(http:\S+)/, ...noting });
-  const works = [WATCHED[effect]];
-  const work = () => cluster.workerWith({ works, slots: SLOTS, heartbeatMs, smtp: stub.url });
+  const work = () => cluster.workerWith({ works: [WATCHED], slots: SLOTS, heartbeatMs, smtp: stub.url });
   const workers = Array.from(
     { length: count },
     () => new Member({ whom: 'worker', start: work, ready: /worker ready id=(\S+)/, ...noting }),
@@ -137,10 +141,10 @@ async function make(fault: Fault, master: Member, workers: Member[], progress: P
 /** Waits as long as mails go out or units settle; then it gives up. */
 class Progress {
   readonly #mails: LineCount;
-  readonly #looks: Looks;
+  readonly #looks: readonly Looks[];
   readonly #unexpected: readonly string[];
 
-  constructor(mails: LineCount, looks: Looks, unexpected: readonly string[]) {
+  constructor(mails: LineCount, looks: readonly Looks[], unexpected: readonly string[]) {
     this.#mails = mails;
     this.#looks = looks;
     this.#unexpected = unexpected;
@@ -151,11 +155,13 @@ class Progress {
     let sinceMs = performance.now();
     while (!holds()) {
       if (this.#unexpected.length > 0) throw new Error(this.#unexpected.join('\n'));
-      const now = `${this.#mails.count()} mails, ${JSON.stringify(this.#looks.last?.totals)}`;
+      const totals = this.#looks.map(({ last }) => JSON.stringify(last?.totals));
+      const now = `${this.#mails.count()} mails, ${totals.join(' and ')}`;
       if (now !== stand) sinceMs = performance.now();
       stand = now;
       if (performance.now() - sinceMs > STUCK_MS) {
-        throw new Error(`stuck at ${stand}: ${this.#looks.last?.bottleneck}`);
+        const why = this.#looks.map(({ last }) => last?.bottleneck);
+        throw new Error(`stuck at ${stand}: ${why.join(' and ')}`);
       }
       await pause(LOOK_MS);
     }

@@ -26,11 +26,8 @@ const fixture = (name: string): string =>
 export const WORKS = fixture('works.ts');
 export const MORE_WORKS = fixture('moreWorks.ts');
 export const AT_LEAST_ONCE = fixture('atLeastOnce.ts');
-/** The newsletter in each effect mode; workers note their sends in the file `sends.txt`. */
-export const WATCHED = {
-  'at-most-once': fixture('watchedAtMostOnce.ts'),
-  'at-least-once': fixture('watchedAtLeastOnce.ts'),
-};
+/** `newsletter-<effect>` for each effect mode; workers note their sends in the file `sends-<effect>.txt`. */
+export const WATCHED = fixture('watched.ts');
 export const RECOVERY_WORKS = fixture('recoveryWorks.ts');
 
 const BRIEF = {
@@ -145,9 +142,9 @@ export class Cluster {
   }
 
   /** Submits a newsletter by the client and returns its id. */
-  async submit(source: string): Promise<string> {
+  async submit(source: string, work = 'newsletter'): Promise<string> {
     const { csv } = await import('../../client/index.ts');
-    return (await this.client.submit({ work: 'newsletter', source: csv(source), brief: BRIEF })).id;
+    return (await this.client.submit({ work, source: csv(source), brief: BRIEF })).id;
   }
 
   /** Writes a CSV of this many recipients. */
