@@ -5,7 +5,7 @@
  * What every implementation keeps (test/conformance/store.ts):
  * J1: records come back in the order they were appended, whole or not at all.
  * J2: `append` resolves only when the records are as durable as this store gets.
- * J3: `checkpoint` replaces everything appended before it; it is as atomic as an append.
+ * J3: `checkpoint` replaces everything appended before it; it is as atomic as an append, and comes back in its order.
  */
 import type { EpicRecord } from '../core/records.ts';
 

@@ -49,6 +49,22 @@ async function refusal(dir: string, code: ErrorCode): Promise<string> {
   return assert.fail(`${dir} was opened`);
 }
 
+test('a data directory of the first schema is taken over, epics in the order they were submitted', () =>
+  inFolder(async (dir) => {
+    const old = new Database(join(dir, 'journal.db'));
+    old.exec(`CREATE TABLE boots (term INTEGER PRIMARY KEY); INSERT INTO boots VALUES (4);
+      CREATE TABLE journal (seq INTEGER PRIMARY KEY, records TEXT NOT NULL);
+      CREATE TABLE checkpoint (epic TEXT PRIMARY KEY, record TEXT NOT NULL) WITHOUT ROWID;`);
+    const put = old.prepare('INSERT INTO checkpoint VALUES (?, ?)');
+    const records = [100, 20, 3].map((wallMs, i) => ({ k: 'closing', epic: `e${i}`, reason: '', wallMs }));
+    for (const record of records) put.run(record.epic, JSON.stringify([record]));
+    old.pragma('user_version = 1');
+    old.close();
+    const store = new SqliteStore(dir);
+    assert.deepEqual(await store.open(), { term: 5, records: records.reverse() });
+    await store.close();
+  }));
+
 test('a data directory in use is refused, naming its owner', () =>
   inFolder(async (dir) => {
     const owner = new SqliteStore(dir);

@@ -14,7 +14,7 @@ import type { Opened, Store } from '../store.ts';
 export type Request =
   | { id: number; type: 'open'; dir: string }
   | { id: number; type: 'append'; records: string }
-  | { id: number; type: 'checkpoint'; epics: [string, string][] }
+  | { id: number; type: 'checkpoint'; epics: string[] }
   | { id: number; type: 'close' };
 export type Reply =
   | { id: number; ok: true; opened?: { term: number; records: string[] } }
@@ -61,8 +61,7 @@ export class SqliteStore implements Store {
   }
 
   async checkpoint(records: readonly EpicRecord[]): Promise<void> {
-    const epics = records.map((record): [string, string] => [record.epic, JSON.stringify([record])]);
-    await this.#ask({ type: 'checkpoint', epics });
+    await this.#ask({ type: 'checkpoint', epics: records.map((record) => JSON.stringify([record])) });
   }
 
   async close(): Promise<void> {

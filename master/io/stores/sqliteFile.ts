@@ -16,6 +16,11 @@ const MIGRATIONS = [
   `CREATE TABLE boots (term INTEGER PRIMARY KEY);
    CREATE TABLE journal (seq INTEGER PRIMARY KEY, records TEXT NOT NULL);
    CREATE TABLE checkpoint (epic TEXT PRIMARY KEY, record TEXT NOT NULL) WITHOUT ROWID;`,
+  // Epics come back in the order they were submitted, which says which of two of one name is the newer.
+  `CREATE TABLE ordered (seq INTEGER PRIMARY KEY, record TEXT NOT NULL);
+   INSERT INTO ordered (record) SELECT record FROM checkpoint ORDER BY json_extract(record, '$[0].wallMs');
+   DROP TABLE checkpoint;
+   ALTER TABLE ordered RENAME TO checkpoint;`,
 ];
 
 export class SqliteFile {
@@ -40,7 +45,7 @@ export class SqliteFile {
 
   /** The number of this boot, and the records: the checkpoint, then what came after it. */
   read(): { term: number; records: string[] } {
-    const rows = this.#database.prepare('SELECT record AS text FROM checkpoint').all();
+    const rows = this.#database.prepare('SELECT record AS text FROM checkpoint ORDER BY seq').all();
     const later = this.#database.prepare('SELECT records AS text FROM journal ORDER BY seq').all();
     return { term: this.#term, records: [...rows, ...later].map((row) => (row as { text: string }).text) };
   }
@@ -49,11 +54,11 @@ export class SqliteFile {
     this.#insert.run(records);
   }
 
-  checkpoint(epics: readonly (readonly [string, string])[]): void {
-    const put = this.#database.prepare('INSERT INTO checkpoint (epic, record) VALUES (?, ?)');
+  checkpoint(epics: readonly string[]): void {
+    const put = this.#database.prepare('INSERT INTO checkpoint (record) VALUES (?)');
     this.#database.transaction(() => {
       this.#database.exec('DELETE FROM checkpoint; DELETE FROM journal;');
-      for (const [epic, record] of epics) put.run(epic, record);
+      for (const record of epics) put.run(record);
     })();
   }
 
