@@ -8,6 +8,7 @@ import { Epic } from './epic.ts';
 import type { EpicRecord } from './records.ts';
 
 export class Ledger {
+  /** By id, in the order they were submitted. */
   readonly epics = new Map<string, Epic>();
   readonly #finished: string[] = [];
   #active = 0;
@@ -16,12 +17,16 @@ export class Ledger {
     return this.#active;
   }
 
-  apply(record: EpicRecord): void {
-    if (record.k === 'epic-submitted' || record.k === 'epic-checkpoint') return this.#enter(new Epic(record));
+  /** Returns the id of the epic that this forgets, if any: who keeps something by epic forgets it too. */
+  apply(record: EpicRecord): string | undefined {
+    if (record.k === 'epic-submitted' || record.k === 'epic-checkpoint') {
+      this.#enter(new Epic(record));
+      return undefined;
+    }
     const epic = this.epics.get(record.epic);
     assert(epic, `record ${record.k} of an unknown epic ${record.epic}`);
     epic.apply(record);
-    if (record.k === 'epic-finished') this.#retire(epic);
+    return record.k === 'epic-finished' ? this.#retire(epic.id) : undefined;
   }
 
   /** One record for each epic: a replay of these gives this ledger. */
@@ -37,11 +42,12 @@ export class Ledger {
   }
 
   /** Remembers the newest finished epics and forgets the oldest beyond the limit. */
-  #retire(epic: Epic): void {
+  #retire(id: string): string | undefined {
     this.#active -= 1;
-    this.#finished.push(epic.id);
-    if (this.#finished.length <= EPICS_FINISHED_KEPT_MAX) return;
+    this.#finished.push(id);
+    if (this.#finished.length <= EPICS_FINISHED_KEPT_MAX) return undefined;
     const oldest = this.#finished.shift();
     if (oldest !== undefined) this.epics.delete(oldest);
+    return oldest;
   }
 }

@@ -65,7 +65,6 @@ export class MasterRuntime implements MasterApi {
   readonly #briefSender: BriefSender;
   /** Only what is synced (P3). */
   readonly #seen = new Ledger();
-  readonly #order: string[] = [];
   readonly #rates = new Rates();
   readonly #steps = new StepTotals();
   readonly #listeners = new Set<(epics: ReadonlySet<string>) => void>();
@@ -151,6 +150,7 @@ export class MasterRuntime implements MasterApi {
       throw new GimmeError('too_many_epics', 'this master has as many running epics as it takes');
     const envelope: BriefEnvelope = { brief: request.brief ?? null, format: formatOf(request.source) };
     const brief = await this.#parts.briefs.put(Buffer.from(JSON.stringify(envelope)));
+    this.#assertOpen();
     const epic = this.#parts.newId();
     const name = request.name ?? epic;
     this.#step({ type: 'submit', epic: { epic, name, work: request.work, source: request.source, brief } });
@@ -171,15 +171,12 @@ export class MasterRuntime implements MasterApi {
 
   epics(filter: { state?: EpicState; work?: string; after?: string; limit: number }): EpicStatus[] {
     const page: EpicStatus[] = [];
-    let from = this.#order.length - 1;
-    if (filter.after !== undefined) from = this.#order.indexOf(filter.after) - 1;
+    const order = [...this.#seen.epics.values()];
+    let from = order.length - 1;
+    if (filter.after !== undefined) from = order.findIndex(({ id }) => id === filter.after) - 1;
     for (let i = from; i >= 0 && page.length < filter.limit; i--) {
-      const epic = this.#seen.epics.get(this.#order[i] as string);
-      if (
-        !epic ||
-        (filter.state && epic.state !== filter.state) ||
-        (filter.work && epic.work !== filter.work)
-      )
+      const epic = order[i] as Epic;
+      if ((filter.state && epic.state !== filter.state) || (filter.work && epic.work !== filter.work))
         continue;
       page.push(this.#statusOf(epic.id));
     }
@@ -187,6 +184,7 @@ export class MasterRuntime implements MasterApi {
   }
 
   async cancel(id: string, reason: string): Promise<EpicStatus> {
+    this.#assertOpen();
     const epic = this.#seen.epics.get(id);
     if (!epic) throw new GimmeError('not_found', `there is no epic ${id}`);
     if (!epic.active) throw new GimmeError('wrong_state', `epic ${epic.name} is ${epic.state} already`);
@@ -244,6 +242,12 @@ export class MasterRuntime implements MasterApi {
     return reason === undefined ? { ready: true } : { ready: false, reason };
   }
 
+  /** What is asked while the master stops is refused: its store closes before its HTTP face does. */
+  #assertOpen(): void {
+    if (!this.#open)
+      throw new GimmeError('master_unreachable', 'this master is stopping; ask again when it is back');
+  }
+
   #frame(from: string, frame: Uint8Array): void {
     if (!this.#open) return;
     let message: WorkerMessage;
@@ -256,7 +260,7 @@ export class MasterRuntime implements MasterApi {
       return this.#parts.log.warn('refused a message', { from, code: error.code, why: error.message });
     }
     if (message.t === 'want-brief') void this.#briefSender.send(from, message.hash);
-    if (message.t === 'heartbeat') this.#steps.take(from, message.steps, (epic) => this.#isActive(epic));
+    if (message.t === 'heartbeat') this.#steps.take(from, message.steps, (epic) => this.#isKnown(epic));
     this.#step({ type: 'message', from, message });
   }
 
@@ -302,18 +306,13 @@ export class MasterRuntime implements MasterApi {
   }
 
   #see(record: EpicRecord): void {
-    this.#seen.apply(record);
+    const forgotten = this.#seen.apply(record);
+    if (forgotten !== undefined) this.#steps.forget(forgotten);
     this.#observer?.synced(record, this.#seen.epics.get(record.epic), this.#parts.clock.wallMs());
     this.#changed.add(record.epic);
-    if (record.k === 'epic-submitted' || record.k === 'epic-checkpoint') this.#order.push(record.epic);
     if (record.k !== 'epic-finished') return;
     const epic = this.#seen.epics.get(record.epic);
     if (epic?.source.type === 'spool') void this.#parts.spool.remove(epic.source.id).catch(() => {});
-    const oldest = this.#order[0];
-    if (oldest !== undefined && !this.#seen.epics.has(oldest)) {
-      this.#order.shift();
-      this.#steps.forget(oldest);
-    }
   }
 
   #send(outgoing: Outgoing): void {
@@ -371,16 +370,14 @@ export class MasterRuntime implements MasterApi {
     for (const listener of this.#listeners) listener(changed);
   }
 
-  #isActive(id: string): boolean {
-    return this.#seen.epics.get(id) !== undefined;
+  #isKnown(id: string): boolean {
+    return this.#seen.epics.has(id);
   }
 
   #newestNamed(name: string): string | undefined {
-    for (let i = this.#order.length - 1; i >= 0; i--) {
-      const epic = this.#seen.epics.get(this.#order[i] as string);
-      if (epic?.name === name) return epic.id;
-    }
-    return undefined;
+    let newest: string | undefined;
+    for (const epic of this.#seen.epics.values()) if (epic.name === name) newest = epic.id;
+    return newest;
   }
 
   #statusOf(id: string): EpicStatus {
