@@ -1,10 +1,11 @@
 /**
  * `npm run chaos`: kills and stops real processes while a newsletter goes out, and has the history judged. Exit
- * 0 when every promise held, 1 when one broke, 2 for a wrong command.
+ * 0 when every promise held, 1 when one broke, 2 for a wrong command, 130 when it was interrupted.
  */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { onStop, type Stop } from '../../cli/signals.ts';
 import { GimmeError } from '../../shared/core/errors.ts';
 import { Cluster } from '../processes/cluster.ts';
 import { judge, type Verdict } from './checker.ts';
@@ -18,7 +19,13 @@ async function main(args: readonly string[]): Promise<number> {
   const cluster = new Cluster(await mkdtemp(join(tmpdir(), 'gimmework-chaos-')));
   let whole = false;
   try {
-    const stories = await play(cluster, options, (line) => console.error(line));
+    const played = play(cluster, options, (line) => console.error(line));
+    const interrupted = new Promise<Stop>((resolve) => {
+      onStop(resolve);
+    });
+    const stories = await Promise.race([played, interrupted]);
+    if (typeof stories === 'string')
+      throw new GimmeError('detached', `stopped by ${stories}; nothing is left`);
     const verdicts = stories.map((story) => ({ effect: story.effect, ...judge(story) }));
     for (const verdict of verdicts) print(options, verdict);
     whole = verdicts.every(({ broken }) => broken.length === 0);
