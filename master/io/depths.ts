@@ -30,7 +30,12 @@ export class Depths {
   observe(records: number, messages: number): void {
     this.#note('journal_records', records, JOURNAL_RECORDS_MAX);
     this.#note('waiting_messages', messages, JOURNAL_RECORDS_MAX);
+  }
+
+  /** Notes what costs a look at every peer or epic, now and then. */
+  sample(): void {
     this.#note('link_bytes', this.#bus.buffered(), this.#linkLimit);
+    this.observeEpics();
   }
 
   /** Notes the queues that each epic has by the fullest of them: after a read, and now and then. */

@@ -125,7 +125,7 @@ export class MasterRuntime implements MasterApi {
       },
     });
     this.#every(CHANGED_EVERY_MS, () => {
-      this.depths.observeEpics();
+      this.depths.sample();
       this.#tellChanged();
     });
     this.#every(SAMPLE_EVERY_MS, () => {

@@ -1,0 +1,17 @@
+/** How full queues are: what looking at them costs. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { DEFAULT_SETTINGS, MasterState } from '../../../master/core/state.ts';
+import { Depths } from '../../../master/io/depths.ts';
+import type { Bus } from '../../../shared/io/bus.ts';
+
+test('a step does not ask the link, which looks at every peer; a sample does', () => {
+  let asked = 0;
+  const bus = { kind: 'ws', buffered: () => ++asked } as unknown as Bus;
+  const depths = new Depths(new MasterState('m', 1, DEFAULT_SETTINGS), bus);
+  for (let i = 0; i < 100; i++) depths.observe(1, 2);
+  assert.equal(asked, 0, 'a step is taken for every frame of every worker');
+  depths.sample();
+  assert.deepEqual([asked, depths.report().link_bytes?.max], [1, 1]);
+  assert.deepEqual(depths.report().journal_records?.depth, 1);
+});
