@@ -73,6 +73,7 @@ export async function startMaster(config: MasterConfig): Promise<RunningMaster> 
     opened,
   );
   const notFrames = (): number => (bus instanceof NatsBus ? bus.counts().notFrames : 0);
+  await spool.keepOnly(runtime.spools());
   const metrics = new MasterMetrics({ version: VERSION, link: bus.kind, notFrames, ...runtime.inside() });
   runtime.observe(metrics);
   const noLink = bus.kind === 'nats' ? { noLink: NO_LINK } : {};

@@ -2,6 +2,7 @@
  * Telling workers: WorkAvailable is a hint that is coalesced and may be lost; Recall moves units that
  * were granted but not started to workers that starve at the end of an epic.
  */
+import { WORKS_MAX } from '../../shared/core/limits.ts';
 import { PROTOCOL_VERSION, type WorkAvailable } from '../../shared/protocol/messages.ts';
 import type { LiveEpic } from './live.ts';
 import type { Session } from './session.ts';
@@ -33,9 +34,15 @@ export class Availability {
     }
     this.#told = key;
     this.#toldMs = s.listenedMs;
-    s.broadcast(available(s, works));
+    announce(s, works);
     return undefined;
   }
+}
+
+/** Broadcasts the hint: one round. */
+export function announce(s: MasterState, works: string[]): void {
+  s.counters.rounds += 1;
+  s.broadcast(available(s, works));
 }
 
 /** The hint for one session: also the answer to its Hello. */
@@ -50,7 +57,8 @@ export function worksWanting(s: MasterState): string[] {
     if (live.epic.closing === undefined && (!live.epic.drained || live.readyCount > 0))
       works.add(live.epic.work);
   }
-  return [...works].sort();
+  // A hint may leave works out: a worker that is told of any asks for all.
+  return [...works].sort().slice(0, WORKS_MAX);
 }
 
 /** Recalls unstarted units of fully granted epics for sessions that have nothing to do. */

@@ -3,9 +3,11 @@
  *
  * D1: no session ever gets more than its credit, nor a grant once it holds HELD_BYTES_MAX.
  * D2: when less is ready than wanted, each session gets a part in proportion to its credit; epics take turns.
+ * D3: while more is to be read, no part is less than GRANT_UNITS_WORTH or the session's credit; sessions then take
+ *     turns, too. Credit is a slot each and AHEAD_MS of work, so that nobody hoards what others lack.
  */
 import { eachOf, IntervalSet } from '../../shared/core/intervalSet.ts';
-import { GRANT_UNITS_MAX, REPORT_UNITS_MAX } from '../../shared/core/limits.ts';
+import { GRANT_UNITS_MAX, GRANT_UNITS_WORTH, REPORT_UNITS_MAX } from '../../shared/core/limits.ts';
 import type { Work } from '../../shared/protocol/messages.ts';
 import { type Cut, type Grant, grantKey, type LiveEpic } from './live.ts';
 import type { Session } from './session.ts';
@@ -21,10 +23,12 @@ export function dispatch(s: MasterState): void {
   const wanted = new Map<LiveEpic, number>();
   for (const live of s.granting) wanted.set(live, creditFor(s, live));
   for (const session of [...s.hungry]) {
+    if (s.granting.size === 0) return;
+    const { credit } = session;
     feed(s, session, wanted);
     s.weigh(session);
-    if (session.credit <= 0) continue;
-    // Still hungry: it goes to the back, so that the next unit is first offered to another.
+    if (session.credit <= 0 || session.credit === credit) continue;
+    // Fed and still hungry: it goes to the back, so that the next unit is first offered to another.
     s.hungry.delete(session);
     s.hungry.add(session);
   }
@@ -45,12 +49,20 @@ function feed(s: MasterState, session: Session, wanted: Map<LiveEpic, number>): 
     const total = Math.max(wanted.get(live) ?? 0, 1);
     const scarce = live.ready.count < total;
     const turn = Math.ceil(session.credit / (offered.length - i));
-    const count = scarce ? Math.min(turn, Math.ceil((live.ready.count * share) / total)) : turn; // D2
+    const count = scarce ? Math.min(turn, partOf(s, live, share, total)) : turn;
     wanted.set(live, total - Math.min(share, total));
     grantUnits(s, session, live, Math.min(count, session.credit)); // D1
     s.granting.delete(live);
     if (!live.ready.isEmpty) s.granting.add(live);
   }
+}
+
+/** Units of an epic that wants more than it has ready, for a session with this share of what is wanted. */
+function partOf(s: MasterState, live: LiveEpic, share: number, total: number): number {
+  const part = Math.ceil((live.ready.count * share) / total); // D2
+  const { epic, readFault, delayedCount } = live;
+  const isMoreRead = !epic.drained && readFault === undefined && delayedCount < s.settings.delayedMax;
+  return isMoreRead ? Math.max(part, GRANT_UNITS_WORTH) : part; // D3
 }
 
 function grantUnits(s: MasterState, session: Session, live: LiveEpic, count: number): void {

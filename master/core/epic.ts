@@ -197,7 +197,8 @@ export class Epic {
     this.#count('cancelled', record.cancelled);
     for (const fault of record.failed ?? []) this.#fault('failed', fault);
     for (const fault of record.unknown ?? []) {
-      const by = this.begun.get(fault.unit) ?? record.by;
+      // What its own worker reports as unknown is its last word; only what was taken from it may be resolved.
+      const by = record.by ? undefined : this.begun.get(fault.unit);
       this.#fault('unknown', fault);
       if (by) this.unknownBy.set(fault.unit, { by, code: fault.code });
     }

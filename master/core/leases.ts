@@ -143,6 +143,14 @@ export function expireLeases(s: MasterState): void {
   }
 }
 
+/** Makes room for a new session by forgetting one whose lease expired; false when all of them live. */
+export function forgetExpired(s: MasterState): boolean {
+  for (const session of s.sessions.values()) {
+    if (session.expired) return s.sessions.delete(session.id);
+  }
+  return false;
+}
+
 /** Takes everything from a session: begun effects become unknown, the rest is granted anew. */
 export function lapse(s: MasterState, session: Session): void {
   const byEpic = new Map<LiveEpic, IntervalSet>();

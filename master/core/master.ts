@@ -13,10 +13,10 @@
 import { unreachable } from '../../shared/core/errors.ts';
 import { EPICS_ACTIVE_MAX, SESSIONS_MAX, TICK_MS } from '../../shared/core/limits.ts';
 import { PROTOCOL_VERSION, type WorkerMessage } from '../../shared/protocol/messages.ts';
-import { Availability, available, drainSession, recall, worksWanting } from './availability.ts';
+import { Availability, announce, available, drainSession, recall, worksWanting } from './availability.ts';
 import { cancel, closeOverdue, finishIfDone } from './closing.ts';
 import { dispatch } from './dispatch.ts';
-import { expireLeases, hear, lapse, takeHeartbeat, takeHello } from './leases.ts';
+import { expireLeases, forgetExpired, hear, lapse, takeHeartbeat, takeHello } from './leases.ts';
 import { readFailed, takeBatch, wantReads } from './reading.ts';
 import type { EpicRecord, EpicRecordOf } from './records.ts';
 import { endRecovery, recover } from './recovery.ts';
@@ -81,7 +81,7 @@ export class Master {
     switch (input.type) {
       case 'up':
         // Over a hub of its own nobody hears it yet; over a server, workers that wait for a master may.
-        return s.broadcast(available(s, worksWanting(s)));
+        return announce(s, worksWanting(s));
       case 'message':
         return this.#message(input.from, input.message);
       case 'submit':
@@ -153,7 +153,7 @@ export class Master {
       const text = `this master speaks protocol ${PROTOCOL_VERSION}, the worker ${hello.v}: run the same version`;
       return s.send(from, { t: 'refused', code: 'protocol_version', message: text });
     }
-    if (!s.sessions.has(from) && s.sessions.size >= SESSIONS_MAX) {
+    if (!s.sessions.has(from) && s.sessions.size >= SESSIONS_MAX && !forgetExpired(s)) {
       const text = `this master has ${SESSIONS_MAX} sessions already`;
       return s.send(from, { t: 'refused', code: 'too_many_sessions', message: text });
     }
@@ -169,6 +169,7 @@ export class Master {
     }
     s.counters.byes += 1;
     lapse(s, session);
+    s.sessions.delete(session.id); // Its process has ended: nothing of it comes any more.
   }
 
   #tick(): void {

@@ -75,6 +75,11 @@ export function readFailed(s: MasterState, id: string, first: number, message: s
   if (first === live.epic.read) live.reading = false;
   else live.reloadFailed(first);
   live.readFault = { message, retryAtMs: s.listenedMs + READ_RETRY_MS };
+  const { epic } = live;
+  if (epic.closing === undefined || epic.drained || first !== epic.read) return;
+  // A cancelled epic must end although nobody can say how many more there were.
+  s.record({ k: 'horizon', epic: id, to: epic.read, offset: epic.offset, end: true });
+  s.touched.add(live);
 }
 
 function faultOf(bad: BadUnit): UnitFault {

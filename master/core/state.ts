@@ -69,6 +69,8 @@ export type Counters = {
   refused: number;
   recalls: number;
   byes: number;
+  /** WorkAvailable broadcasts. */
+  rounds: number;
 };
 
 export class MasterState {
@@ -91,6 +93,7 @@ export class MasterState {
     refused: 0,
     recalls: 0,
     byes: 0,
+    rounds: 0,
   };
   /** The store takes no records. */
   stalled = false;

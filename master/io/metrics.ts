@@ -249,6 +249,7 @@ export class MasterMetrics {
       'Messages refused: malformed, or of a session not known',
       () => counters.refused + notFrames(),
     );
+    this.#mirror('work_available_total', 'Broadcasts of WorkAvailable', () => counters.rounds);
     this.#mirror('recalls_total', 'Units recalled for workers that starved', () => counters.recalls);
     const lost = this.#counter('workers_lost_total', 'Workers that went, by how', ['reason'], (counter) => {
       counter.reset();

@@ -29,6 +29,7 @@ import { Journal } from './journal.ts';
 import type { Spool } from './spool.ts';
 import { Rates, StepTotals, statusOf } from './status.ts';
 import type { Opened, Store } from './store.ts';
+import { workerNamed, workersOf } from './workers.ts';
 
 export type RuntimeParts = {
   id: string;
@@ -55,6 +56,8 @@ export type RuntimeObserver = {
 
 const CHANGED_EVERY_MS = 100;
 const SAMPLE_EVERY_MS = 1_000;
+/** What a stop waits for the store. */
+const CLOSE_MS = 5_000;
 
 export class MasterRuntime implements MasterApi {
   readonly id: string;
@@ -105,6 +108,14 @@ export class MasterRuntime implements MasterApi {
     return { state, epics: () => this.#seen.epics.values(), depths: () => this.depths.report() };
   }
 
+  /** Spools that epics still read. */
+  spools(): Set<string> {
+    const ids = new Set<string>();
+    for (const { epic } of this.#core.state.live.values())
+      if (epic.source.type === 'spool') ids.add(epic.source.id);
+    return ids;
+  }
+
   /** Has an observer told of what happens from now on. */
   observe(observer: RuntimeObserver): void {
     this.#observer = observer;
@@ -140,7 +151,14 @@ export class MasterRuntime implements MasterApi {
     this.#briefSender.close();
     this.#cancelWake();
     for (const cancel of this.#cancelTimers) cancel();
-    await this.#journal.settled();
+    // A full disk may never take what is left; nobody was told of it.
+    await new Promise<void>((resolve) => {
+      const cancel = this.#parts.clock.setTimer(CLOSE_MS, resolve);
+      void this.#journal.settled().then(() => {
+        cancel();
+        resolve();
+      });
+    });
     await this.#parts.bus.close();
     await this.#parts.store.close();
   }
@@ -196,30 +214,11 @@ export class MasterRuntime implements MasterApi {
   }
 
   workers(): WorkerView[] {
-    const { sessions, settings } = this.#core.state;
-    const nowMs = this.#parts.clock.monoMs();
-    return [...sessions.values()]
-      .filter((session) => !session.expired)
-      .map((session) => ({
-        id: session.id,
-        name: session.name,
-        works: [...session.works.keys()],
-        labels: { ...session.labels },
-        slots: session.slots,
-        version: session.version,
-        state: session.condition(nowMs, settings.heartbeatMs),
-        held: session.held,
-        lastHeardMs: Math.round(nowMs - session.lastHeardMonoMs),
-      }));
+    return workersOf(this.#core.state, this.#parts.clock.monoMs());
   }
 
   drainWorker(idOrName: string): WorkerView {
-    const found = this.workers().filter(({ id, name }) => id === idOrName || name === idOrName);
-    const worker = found.find(({ id }) => id === idOrName) ?? found[0];
-    if (!worker) throw new GimmeError('not_found', `there is no worker ${idOrName}`);
-    if (found.length > 1 && worker.id !== idOrName) {
-      throw new GimmeError('ambiguous_name', `${found.length} workers are named ${idOrName}; use the id`);
-    }
+    const worker = workerNamed(this.workers(), idOrName);
     this.#step({ type: 'drain', session: worker.id });
     return { ...worker, state: 'draining' };
   }
@@ -312,7 +311,13 @@ export class MasterRuntime implements MasterApi {
     this.#changed.add(record.epic);
     if (record.k !== 'epic-finished') return;
     const epic = this.#seen.epics.get(record.epic);
-    if (epic?.source.type === 'spool') void this.#parts.spool.remove(epic.source.id).catch(() => {});
+    if (epic?.source.type === 'spool') this.#removeSpool(epic.source.id);
+  }
+
+  #removeSpool(id: string): void {
+    this.#parts.spool.remove(id).catch((error: unknown) => {
+      this.#parts.log.warn('a spool that is read no more stays until the next start', { why: String(error) });
+    });
   }
 
   #send(outgoing: Outgoing): void {

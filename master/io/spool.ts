@@ -6,7 +6,7 @@
  * S2: a write holds WRITE_BYTES at most in memory, and takes from its body only what the disk has taken.
  */
 import { createHash } from 'node:crypto';
-import { type FileHandle, open, rm } from 'node:fs/promises';
+import { type FileHandle, open, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { assert, GimmeError } from '../../shared/core/errors.ts';
 import { isId } from '../../shared/core/ids.ts';
@@ -100,6 +100,13 @@ export class Spool {
     this.#open.delete(id);
     if (file) await closeFile(file);
     await rm(path, { force: true }).catch(rethrowAs(`cannot remove the spool ${path}`));
+  }
+
+  /** Removes every spool but these: a crash leaves those whose epic was never recorded, or ended just before. */
+  async keepOnly(ids: ReadonlySet<string>): Promise<void> {
+    for (const name of await readdir(this.#dir)) {
+      if (!ids.has(name)) await rm(join(this.#dir, name), { force: true });
+    }
   }
 
   /** Closes all files, after the reads under way. */

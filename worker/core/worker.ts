@@ -20,7 +20,6 @@ import {
   type MasterMessage,
   PROTOCOL_VERSION,
   type Proceed,
-  type StepCounters,
   type Work,
   type WorkerMessage,
   type WorkManifest,
@@ -30,6 +29,7 @@ import type { Run } from './held.ts';
 import { Holdings } from './holdings.ts';
 import { KnownBriefs } from './knownBriefs.ts';
 import type { Outcome } from './outcomes.ts';
+import { StepTallies } from './stepTallies.ts';
 
 export type WorkerIdentity = {
   name: string;
@@ -78,7 +78,7 @@ export class Worker {
   readonly #demand: Demand;
   readonly #holdings = new Holdings();
   readonly #briefs = new KnownBriefs();
-  readonly #counters = new Map<string, StepCounters>();
+  readonly #tallies = new StepTallies();
   #up = false;
   #master: { id: string; term: number } | undefined;
   #lastGrant = 0;
@@ -237,7 +237,7 @@ export class Worker {
     this.#offered -= count;
     if (gap || count === 0) this.#beatNow = true; // W2
     if (count === 0) return;
-    const held = this.#holdings.take(work, bytes, this.#countersOf(work.epic));
+    const held = this.#holdings.take(work, bytes, this.#tallies.of(work.epic));
     if (this.#briefs.need(held.briefKey)) this.#out.briefs.push({ work: work.work, hash: work.brief });
     if (this.#draining) this.#holdings.giveBackAll(this.#nowMs);
   }
@@ -257,6 +257,7 @@ export class Worker {
   }
 
   #refused(code: string, message: string): void {
+    if (code === 'too_many_sessions') return; // It says hello again with the next heartbeat.
     if (code !== 'unknown_session') this.#out.fatal = { code, message };
     else if (this.#nowMs - this.#helloMs >= HELLO_GAP_MS) this.#hello();
   }
@@ -325,12 +326,7 @@ export class Worker {
   }
 
   #heartbeat(): void {
-    const steps: Record<string, StepCounters> = {};
-    const epics = new Set([...this.#holdings.all()].map((held) => held.epic));
-    for (const [epic, counters] of this.#counters) {
-      steps[epic] = counters;
-      if (!epics.has(epic) && this.#counters.size > 64) this.#counters.delete(epic);
-    }
+    const steps = this.#tallies.tell(new Set([...this.#holdings.all()].map((held) => held.epic)));
     const held: number[] = [];
     const older: number[] = [];
     for (const item of this.#holdings.all()) {
@@ -364,14 +360,6 @@ export class Worker {
   #send(message: WorkerMessage): void {
     if (!this.#up || !this.#master) return;
     this.#out.messages.push({ to: { to: 'master', id: this.#master.id }, message });
-  }
-
-  #countersOf(epic: string): StepCounters {
-    const known = this.#counters.get(epic);
-    if (known) return known;
-    const counters: StepCounters = {};
-    this.#counters.set(epic, counters);
-    return counters;
   }
 
   #wakeAt(): number {

@@ -356,6 +356,15 @@ test('what the disk refuses is told with its path, its cause and the cure', asyn
   assert.equal(storeFault(fault, 'cannot write x'), fault);
 });
 
+test('a start removes the spools that no epic reads', async (t) => {
+  const { spool } = await spoolFor(t);
+  const kept = await spool.write('ndjson', body('1\n'), 'kept');
+  const orphan = await spool.write('ndjson', body('2\n'), 'orphan');
+  await spool.keepOnly(new Set(['kept']));
+  assert.deepEqual((await readAll(spool, kept)).units, ['1']);
+  await assert.rejects(readAll(spool, orphan), refused('store_failed', /orphan/));
+});
+
 test('many spools are read at once with a bounded number of open files', async (t) => {
   const { spool } = await spoolFor(t);
   const count = SPOOLS_OPEN_MAX + 40;

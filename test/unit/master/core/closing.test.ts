@@ -111,6 +111,15 @@ describe('cancel', () => {
     assert.equal(rig.epic('e').state, 'cancelled');
   });
 
+  // Broke: a cancelled epic whose spool was gone never ended.
+  test('an epic whose source cannot be read ends all the same', () => {
+    const rig = new Rig();
+    rig.submit('e', 'job', 100);
+    cancel(rig);
+    rig.step({ type: 'read-failed', epic: 'e', first: 0, message: 'the spool is gone' });
+    assert.equal(rig.wrote('epic-finished')[0]?.outcome, 'cancelled');
+  });
+
   test('units that wait for later are cancelled at once', () => {
     const rig = new Rig();
     const n = rig.granted(2);

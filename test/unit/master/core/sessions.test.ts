@@ -1,7 +1,7 @@
 /** Leases, returning and leaving workers, refusals, recalls, and when the core wants to be woken. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { SESSIONS_MAX, TICK_MS } from '../../../../shared/core/limits.ts';
+import { SESSIONS_MAX, TICK_MS, WORKS_MAX } from '../../../../shared/core/limits.ts';
 import { BEAT_MS, LEASE_MS, Rig, work } from './rig.ts';
 
 describe('leases', () => {
@@ -200,6 +200,27 @@ describe('refusals', () => {
     rig.hello('w', [work('job')], 5, { v: 99 });
     assert.equal(rig.sent('refused', 'w')[0]?.code, 'protocol_version');
     assert.equal(rig.core.state.sessions.size, 0);
+  });
+
+  // Broke: sessions that had ended kept new workers out for many leases.
+  test('sessions that ended make room for new ones', () => {
+    const rig = new Rig();
+    for (let i = 0; i < SESSIONS_MAX; i++) rig.hello(`w${i}`, [], 0);
+    rig.say('w0', { t: 'bye', reason: 'gone' });
+    rig.hello('after-bye', [], 0);
+    assert.equal(rig.core.state.sessions.has('after-bye'), true);
+    rig.pass(2 * LEASE_MS);
+    rig.hello('after-leases', [], 0);
+    assert.equal(rig.core.state.sessions.has('after-leases'), true);
+    assert.ok(rig.core.state.sessions.size <= SESSIONS_MAX);
+  });
+
+  // Broke: a hint that named thousands of works outgrew its message and ended the master.
+  test('a hint names a bounded number of works', () => {
+    const rig = new Rig();
+    for (let i = 0; i < 2 * WORKS_MAX; i++) rig.submit(`e${i}`, `work${i}`);
+    rig.hello('w', [], 0);
+    assert.equal(rig.sent('available', 'w')[0]?.works.length, WORKS_MAX);
   });
 
   test(`there are ${SESSIONS_MAX} sessions at most; one that is known may say hello again`, () => {
