@@ -110,11 +110,11 @@ function checkLapses({ done }: Story, lapses: Lapse[]): string[] {
     .map(({ session, again }) => `H6: ${session} lost its lease unhurt, with ${numbers(again).length} units`);
 }
 
-/** The units that got more than one mail, and who sent them, in order. */
+/** The units that got more than one mail, and who sent them: each process once, by its last sending. */
 function sentTwice({ mails, sends }: Story): Map<number, Note[]> {
-  const found = new Map<number, Note[]>(mails.twice.map((unit) => [unit, []]));
-  for (const note of sends) found.get(note.unit)?.push(note);
-  return found;
+  const found = new Map(mails.twice.map((unit) => [unit, new Map<number, Note>()]));
+  for (const note of sends) found.get(note.unit)?.set(note.pid, note);
+  return new Map([...found].map(([unit, senders]) => [unit, [...senders.values()]]));
 }
 
 /** Why a unit got its mails: for all of its senders but one; undefined where a reason is missing. */

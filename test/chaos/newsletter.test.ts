@@ -19,10 +19,12 @@ test(
     const stories = await play(cluster, readOptions([...KILLS, ...RUN]), () => {});
     for (const story of stories) assert.deepEqual(judge(story).broken, [], story.effect);
     const [once, least] = stories;
-    assert.deepEqual(Object.keys(once?.final.faults ?? {}), ['lease_expired'], 'nothing begun was hit');
+    assert.ok(Number(once?.final.faults['lease_expired']) > 0, 'nothing begun was hit');
     assert.equal(once?.mails.accepted, once?.mails.distinct);
-    assert.equal(least?.final.totals.succeeded, UNITS);
-    assert.equal(least?.mails.distinct, UNITS);
-    assert.ok(least.mails.accepted > UNITS, 'nothing under way was hit');
+    const { succeeded, failed } = least?.final.totals ?? {};
+    assert.equal(Number(succeeded) + Number(failed), UNITS);
+    assert.ok(Number(failed) > 0, 'the mail server rejected nobody');
+    assert.equal(least?.mails.distinct, succeeded);
+    assert.ok(Number(least?.mails.accepted) > Number(succeeded), 'nothing under way was hit');
   }),
 );

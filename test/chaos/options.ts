@@ -15,6 +15,8 @@ export type ChaosOptions = {
   seed: number;
   workers: number;
   leaseMs: number;
+  /** Longest wait of a mail that was deferred; one over 10 s goes back to the master. */
+  retryFirstMs: number;
 };
 
 export const USAGE = `npm run chaos -- [options]
@@ -25,6 +27,7 @@ export const USAGE = `npm run chaos -- [options]
   --seed S           moments and victims (drawn)
   --workers N        worker processes (4)
   --lease MS         lease of a worker (6,000)
+  --retry-first MS   longest wait of a deferred mail (200)
   --link ws          link between master and workers`;
 
 const EFFECTS: Record<string, ChaosEffect[]> = {
@@ -49,6 +52,7 @@ export function readOptions(args: readonly string[]): ChaosOptions {
     seed: values.seed === undefined ? Date.now() % 1_000_000 : count('seed', values.seed),
     workers: count('workers', values.workers),
     leaseMs: count('lease', values.lease),
+    retryFirstMs: count('retry-first', values['retry-first']),
   };
 }
 
@@ -63,6 +67,7 @@ function parsed(args: readonly string[]) {
         effect: { type: 'string', default: 'at-most-once' },
         seed: { type: 'string' },
         workers: { type: 'string', default: '4' },
+        'retry-first': { type: 'string', default: '200' },
         lease: { type: 'string', default: '6000' },
         link: { type: 'string', default: 'ws' },
       },

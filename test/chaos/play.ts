@@ -98,12 +98,12 @@ export async function play(
   }));
 }
 
-async function setUp(cluster: Cluster, { leaseMs, workers: count }: ChaosOptions) {
+async function setUp(cluster: Cluster, { leaseMs, retryFirstMs, workers: count }: ChaosOptions) {
   const heartbeatMs = Math.round(leaseMs / 6);
   const settings = { leaseMs, heartbeatMs, lookAheadUnits: LOOK_AHEAD };
   const port = await lastingPort();
   const [stub, first] = await Promise.all([
-    cluster.stub(),
+    cluster.stub('--defer', '2%', '--reject', '1%'),
     cluster.ready(cluster.durableMaster(port, settings)),
   ]);
   await first.end('SIGTERM');
@@ -116,7 +116,8 @@ async function setUp(cluster: Cluster, { leaseMs, workers: count }: ChaosOptions
   };
   const start = () => cluster.durableMaster(port, settings);
   const master = new Member({ whom: 'master', start, ready: /^master +(http:\S+)/, ...noting });
-  const work = () => cluster.workerWith({ works: [WATCHED], slots: SLOTS, heartbeatMs, smtp: stub.url });
+  const work = () =>
+    cluster.workerWith({ works: [WATCHED], slots: SLOTS, heartbeatMs, smtp: stub.url, retryFirstMs });
   const workers = Array.from(
     { length: count },
     () => new Member({ whom: 'worker', start: work, ready: /worker ready id=(\S+)/, ...noting }),

@@ -40,7 +40,14 @@ const BRIEF = {
 /** Columns of the recipients that `recipients` writes: unit n is `reader.<n>@example.com`. */
 export type Finished = { code: number | null; out: string; err: string };
 export type Stub = { url: string; report: string; process: Process; mails(): Mails; close(): Promise<Mails> };
-export type WorkerSettings = { works: string[]; slots: number; heartbeatMs: number; smtp?: string };
+export type WorkerSettings = {
+  works: string[];
+  slots: number;
+  heartbeatMs: number;
+  smtp?: string;
+  /** Longest first wait after a mail was deferred; 200 ms unless told. */
+  retryFirstMs?: number;
+};
 
 export class Cluster {
   readonly dir: string;
