@@ -138,5 +138,10 @@ function waiting(epic: EpicStatus): string[] {
 
 function faultLines(epic: EpicStatus): string[] {
   const faults = Object.entries(epic.faults).map(([code, n]) => `${oneLine(code)} ${count(n)}`);
-  return faults.length === 0 ? [] : [`  failed or unknown by code: ${faults.join(', ')}`];
+  if (faults.length === 0) return [];
+  const examples = (epic.examples ?? []).map(({ record, code, message }) => {
+    const named = message.startsWith('record ') ? '' : `record ${record}: `;
+    return `    ${oneLine(code)}  ${named}${oneLine(message)}`;
+  });
+  return [`  failed or unknown by code: ${faults.join(', ')}`, ...examples];
 }

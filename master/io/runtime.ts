@@ -25,6 +25,7 @@ import type { MasterApi, MasterView, SubmitRequest, WorkerView } from './api.ts'
 import { BriefSender } from './briefSender.ts';
 import type { Briefs } from './briefs.ts';
 import { type Depth, Depths } from './depths.ts';
+import { FaultExamples } from './faultExamples.ts';
 import { Journal } from './journal.ts';
 import type { Spool } from './spool.ts';
 import { Rates, StepTotals, statusOf } from './status.ts';
@@ -70,6 +71,7 @@ export class MasterRuntime implements MasterApi {
   readonly #seen = new Ledger();
   readonly #rates = new Rates();
   readonly #steps = new StepTotals();
+  readonly #examples = new FaultExamples();
   readonly #listeners = new Set<(epics: ReadonlySet<string>) => void>();
   readonly #changed = new Set<string>();
   #observer: RuntimeObserver | undefined;
@@ -164,14 +166,13 @@ export class MasterRuntime implements MasterApi {
   }
 
   async submit(request: SubmitRequest): Promise<EpicStatus> {
-    if (this.#core.full)
-      throw new GimmeError('too_many_epics', 'this master has as many running epics as it takes');
+    if (this.#core.full) throw new GimmeError('too_many_epics', 'this master runs as many epics as it takes');
     const envelope: BriefEnvelope = { brief: request.brief ?? null, format: formatOf(request.source) };
     const brief = await this.#parts.briefs.put(Buffer.from(JSON.stringify(envelope)));
     this.#assertOpen();
     const epic = this.#parts.newId();
-    const name = request.name ?? epic;
-    this.#step({ type: 'submit', epic: { epic, name, work: request.work, source: request.source, brief } });
+    const { work, source, name = epic } = request;
+    this.#step({ type: 'submit', epic: { epic, name, work, source, brief } });
     await this.#journal.settled();
     return this.#statusOf(epic);
   }
@@ -206,8 +207,7 @@ export class MasterRuntime implements MasterApi {
     const epic = this.#seen.epics.get(id);
     if (!epic) throw new GimmeError('not_found', `there is no epic ${id}`);
     if (!epic.active) throw new GimmeError('wrong_state', `epic ${epic.name} is ${epic.state} already`);
-    if (epic.closing !== undefined)
-      throw new GimmeError('wrong_state', `epic ${epic.name} is being cancelled already`);
+    if (epic.closing) throw new GimmeError('wrong_state', `epic ${epic.name} is being cancelled already`);
     this.#step({ type: 'cancel', epic: id, reason });
     await this.#journal.settled();
     return this.#statusOf(id);
@@ -306,12 +306,13 @@ export class MasterRuntime implements MasterApi {
 
   #see(record: EpicRecord): void {
     const forgotten = this.#seen.apply(record);
-    if (forgotten !== undefined) this.#steps.forget(forgotten);
+    this.#examples.take(record);
+    if (forgotten !== undefined) for (const kept of [this.#steps, this.#examples]) kept.forget(forgotten);
     this.#observer?.synced(record, this.#seen.epics.get(record.epic), this.#parts.clock.wallMs());
     this.#changed.add(record.epic);
     if (record.k !== 'epic-finished') return;
-    const epic = this.#seen.epics.get(record.epic);
-    if (epic?.source.type === 'spool') this.#removeSpool(epic.source.id);
+    const source = this.#seen.epics.get(record.epic)?.source;
+    if (source?.type === 'spool') this.#removeSpool(source.id);
   }
 
   #removeSpool(id: string): void {
@@ -388,7 +389,8 @@ export class MasterRuntime implements MasterApi {
   #statusOf(id: string): EpicStatus {
     const epic = this.#seen.epics.get(id);
     if (!epic) throw new GimmeError('not_found', `there is no epic ${id}`);
-    return statusOf(epic, this.#core.state, this.#steps, this.#rates.of(epic, this.#parts.clock.monoMs()));
+    const perSecond = this.#rates.of(epic, this.#parts.clock.monoMs());
+    return statusOf(epic, this.#core.state, this.#steps, perSecond, this.#examples.of(id));
   }
 }
 

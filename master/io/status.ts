@@ -70,7 +70,13 @@ export class StepTotals {
   }
 }
 
-export function statusOf(epic: Epic, core: MasterState, steps: StepTotals, perSecond: number): EpicStatus {
+export function statusOf(
+  epic: Epic,
+  core: MasterState,
+  steps: StepTotals,
+  perSecond: number,
+  examples: EpicStatus['examples'],
+): EpicStatus {
   const live = core.live.get(epic.id);
   const { total, exact } = totalOf(epic);
   const settled = epic.settled.count;
@@ -92,6 +98,7 @@ export function statusOf(epic: Epic, core: MasterState, steps: StepTotals, perSe
     ...(etaMs !== undefined && { etaMs }),
     bottleneck: bottleneckOf(epic, core),
     faults: Object.fromEntries(epic.faults),
+    ...(examples && { examples }),
     submittedAt: new Date(epic.submittedWallMs).toISOString(),
     ...(epic.finishedWallMs !== undefined && { finishedAt: new Date(epic.finishedWallMs).toISOString() }),
     ...(epic.closing !== undefined && { reason: epic.closing }),

@@ -38,6 +38,8 @@ export type EpicStatus = {
   bottleneck: string;
   /** Failed and unknown units by code. */
   faults: Record<string, number>;
+  /** The first few of them since this master was started; `record` counts from 1. */
+  examples?: { record: number; code: string; message: string }[];
   submittedAt: string;
   finishedAt?: string;
   reason?: string;

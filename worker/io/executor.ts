@@ -33,6 +33,8 @@ const SWEEP_MS = 250;
 const GRACE_MS = 5_000;
 /** Lost workers that a unit survives beyond its step's attempts: one that kills each of its workers must end. */
 const LOST_RUNS_MAX = 20;
+/** Distinct errors of steps that are logged. */
+const TOLD_MAX = 100;
 
 export type ExecutorParts = {
   works: ReadonlyMap<string, WorkDefinition>;
@@ -54,6 +56,8 @@ export class Executor {
   /** Jobs whose step has not returned yet. */
   readonly #jobs = new Map<Run, Job>();
   #sweep: NodeJS.Timeout | undefined;
+  /** Errors that were logged. */
+  readonly #told = new Set<string>();
 
   constructor(parts: ExecutorParts) {
     this.#parts = parts;
@@ -183,6 +187,23 @@ export class Executor {
     );
   }
 
+  /** Logs what a step threw: each distinct error once, so that a fault of a work shows and a flood does not. */
+  #tell(job: Job, step: Step, error: unknown, message: string): void {
+    const classed = error instanceof RetryableError || error instanceof PermanentError;
+    const key = `${job.work.name} ${step.name} ${message}`;
+    if (classed || error instanceof UnknownOutcomeError || this.#told.has(key)) return;
+    if (this.#told.size >= TOLD_MAX) return;
+    this.#told.add(key);
+    const where = error instanceof Error ? (error.stack?.split('\n')[1]?.trim() ?? '') : '';
+    this.#parts.log.warn('a step threw; the same error is not logged again', {
+      work: job.work.name,
+      step: step.name,
+      unit: job.effectKey,
+      error: message,
+      where,
+    });
+  }
+
   /** Takes a job out of those that are waited for; false when its unit has ended without it. */
   #arrived(job: Job): boolean {
     if (job.over) return false;
@@ -193,6 +214,7 @@ export class Executor {
   #threw(job: Job, index: number, input: unknown, error: unknown): void {
     const step = job.work.steps[index] as Step;
     const message = messageOf(error);
+    this.#tell(job, step, error, message);
     if (error instanceof PermanentError) return this.#fail(job, error.code, message, step);
     const doubt = step.effect === 'at-most-once' && !(error instanceof RetryableError); // X3
     if (error instanceof UnknownOutcomeError || doubt) {
