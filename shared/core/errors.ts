@@ -93,7 +93,12 @@ export const ERRORS = {
     'A peer sent what the protocol does not allow; it was refused and counted.',
   ),
   peer_too_slow: row(503, 1, true, 'The peer did not read in time and was cut; it connects again by itself.'),
-  data_in_use: row(409, 1, false, 'One process owns a data directory; stop that one or choose another --data.'),
+  data_in_use: row(
+    409,
+    1,
+    false,
+    'One process owns a data directory; stop that one or choose another --data.',
+  ),
   data_newer: row(409, 1, false, 'Run the version that wrote the data directory, or a newer one.'),
   data_corrupt: row(500, 1, false, 'Restore the data directory from a backup, or start with an empty one.'),
   disk_full: row(503, 1, true, 'Make room; it goes on by itself, nothing is lost.'),
