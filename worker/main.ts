@@ -12,6 +12,7 @@ import { systemClock } from '../shared/io/clock.ts';
 import type { Log } from '../shared/io/log.ts';
 import { VERSION } from '../shared/io/version.ts';
 import type { WorkManifest } from '../shared/protocol/messages.ts';
+import type { WorkerIdentity } from './core/worker.ts';
 import { WorkerMetrics } from './io/metrics.ts';
 import { WorkerRuntime } from './io/runtime.ts';
 
@@ -42,6 +43,8 @@ export type RunningWorker = {
   id: string;
   /** Port of `/metrics`, where it is served. */
   metricsPort: number | undefined;
+  /** Most units it ever held: how full its mailbox was at most. */
+  heldMax(): number;
   /**
    * The link is up: a master was reached, or the NATS server. A worker waits for an absent master for ever, but
    * for NATS only so long: then this rejects, as `closed` does.
@@ -62,17 +65,6 @@ export async function startWorker(config: WorkerConfig): Promise<RunningWorker> 
   const id = idFrom(randomBytes(15));
   const bus = busOf(config, id);
   for (const work of works) await work.options.start?.();
-  const identity = {
-    name:
-      config.name ??
-      `${hostname()
-        .replace(/[^A-Za-z0-9_-]/g, '-')
-        .slice(0, 48)}-${process.pid}`,
-    works: works.map(manifestOf),
-    labels: config.labels,
-    slots: config.slots,
-    version: VERSION,
-  };
   const byName = new Map(works.map((work) => [work.name, work]));
   const { metricsListen, heartbeatMs } = config;
   // Measuring costs on each step, so only where somebody looks.
@@ -86,7 +78,7 @@ export async function startWorker(config: WorkerConfig): Promise<RunningWorker> 
   };
   const metrics = metricsListen && new WorkerMetrics(VERSION, gauges);
   const runtime = new WorkerRuntime({
-    identity,
+    identity: identityOf(config),
     works: byName,
     bus,
     clock: systemClock,
@@ -118,7 +110,29 @@ export async function startWorker(config: WorkerConfig): Promise<RunningWorker> 
     },
     () => {}, // `closed` tells it.
   );
-  return { id, metricsPort, linked, drain, toldToDrain: runtime.toldToDrain, closed: runtime.closed };
+  const heldMax = (): number => runtime.heldMax;
+  return {
+    id,
+    metricsPort,
+    heldMax,
+    linked,
+    drain,
+    toldToDrain: runtime.toldToDrain,
+    closed: runtime.closed,
+  };
+}
+
+function identityOf({ name, works, labels, slots }: WorkerConfig): WorkerIdentity {
+  const host = hostname()
+    .replace(/[^A-Za-z0-9_-]/g, '-')
+    .slice(0, 48);
+  return {
+    name: name ?? `${host}-${process.pid}`,
+    works: works.map(manifestOf),
+    labels,
+    slots,
+    version: VERSION,
+  };
 }
 
 function busOf({ master, nats, log }: WorkerConfig, id: string): Bus {

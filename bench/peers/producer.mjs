@@ -32,6 +32,6 @@ async function produce() {
 
 process.on('disconnect', () => process.exit(0));
 process.on('SIGTERM', () => process.exit(0));
-process.once('message', produce);
+process.once('message', () => void produce());
 await queue.waitUntilReady();
 process.send({ ready: true });
