@@ -11,7 +11,7 @@ import { lastingPort } from '../processes/port.ts';
 
 const ROUNDS = Number(process.env['ROUNDS'] ?? 5);
 /** Enough that each round finds units that were never read. */
-const UNITS = 2_000 + 500 * ROUNDS;
+const UNITS = 1_500 + 400 * ROUNDS;
 const UNIT_BYTES = 2_000;
 const SETTINGS = { leaseMs: 5_000, heartbeatMs: 800, lookAheadUnits: 128 };
 
