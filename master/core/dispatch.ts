@@ -24,11 +24,10 @@ export function dispatch(s: MasterState): void {
   for (const live of s.granting) wanted.set(live, creditFor(s, live));
   for (const session of [...s.hungry]) {
     if (s.granting.size === 0) return;
-    const { credit } = session;
     feed(s, session, wanted);
     s.weigh(session);
-    if (session.credit <= 0 || session.credit === credit) continue;
-    // Fed and still hungry: it goes to the back, so that the next unit is first offered to another.
+    if (session.credit <= 0) continue;
+    // Still hungry: it goes to the back, so that the next unit is first offered to another.
     s.hungry.delete(session);
     s.hungry.add(session);
   }

@@ -15,10 +15,10 @@ export const GRANT_BYTES_MAX = 384 * KB;
 /** Units in one grant: bounds what one lost message can delay. */
 export const GRANT_UNITS_MAX = 16_384;
 /**
- * Units that a grant has at least while more are to be read, where so many are wanted: the messages about a grant
- * cost a master as much as some sixty units, and a crowd that shares each read evenly makes many small ones of it.
+ * Units that a grant has at least while more are to be read, where so many are wanted: the messages about one grant
+ * cost a master as much as a hundred units, and a crowd that shares each read evenly makes small ones of it.
  */
-export const GRANT_UNITS_WORTH = 256;
+export const GRANT_UNITS_WORTH = 1_024;
 /** Largest brief (template and settings common to all units of an epic). */
 export const BRIEF_BYTES_MAX = 25 * MB;
 /** Bytes of brief in one Brief message. */

@@ -274,15 +274,13 @@ export class Worker {
     if (!this.#up) return;
     if (!this.#answered && this.#nowMs >= this.#helloMs + this.#heartbeatMs) this.#hello();
     if (!this.#master) return;
-    const waiting = Math.max(1, Math.min(this.#demand.capacity >> 2, this.pending));
+    const quarter = this.#demand.capacity >> 2;
+    const waiting = Math.max(1, Math.min(quarter, this.pending));
+    // What was asked for and has not come yet need not be asked for again.
+    const room = Math.max(1, Math.min(quarter, this.pending + this.#offered));
     const asked = this.#answerAtMs !== undefined && this.#nowMs >= this.#answerAtMs;
     const overdue = this.#nowMs >= (this.#holdings.outbox.dueMs ?? Number.POSITIVE_INFINITY);
-    if (
-      this.#holdings.outbox.count >= waiting ||
-      overdue ||
-      this.#level() - this.#offered >= waiting ||
-      asked
-    ) {
+    if (this.#holdings.outbox.count >= waiting || overdue || this.#level() - this.#offered >= room || asked) {
       this.#answerAtMs = undefined;
       this.#gimme();
     }

@@ -1,6 +1,7 @@
 /** From submit to grant, and what a session's demand makes of it. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { GRANT_UNITS_WORTH } from '../../../../shared/core/limits.ts';
 import type { WorkerMessage } from '../../../../shared/protocol/messages.ts';
 import { BEAT_MS, Rig, work } from './rig.ts';
 
@@ -262,6 +263,44 @@ describe('several epics', () => {
     const count = (to: string): number =>
       rig.sent('work', to).reduce((sum, { units: [from = 0, end = 0] }) => sum + end - from, 0);
     assert.deepEqual([count('one'), count('two')], [6, 2]);
+  });
+
+  test('while more is to be read, a crowd takes turns at grants that are worth their messages', () => {
+    // Each read was once shared evenly: two hundred workers got seventeen units each, and as many messages.
+    const rig = new Rig();
+    const [all, each, read] = [100_000, 4 * GRANT_UNITS_WORTH, 2 * GRANT_UNITS_WORTH];
+    for (let i = 0; i < 5; i++) rig.hello(`w${i}`, [work('job')], each);
+    rig.submit('e', 'job', all);
+    const turn = (): [string, number][] => {
+      const [wanted] = rig.out.reads;
+      assert.ok(wanted);
+      rig.step({ type: 'batch', ...rig.batchFor({ ...wanted, units: read }) });
+      return rig.outgoing('work').map((out) => {
+        assert.ok(out.to === 'worker' && out.message.t === 'work');
+        const [from = 0, to = 0] = out.message.units;
+        return [out.session, to - from];
+      });
+    };
+    const worth = (...ids: string[]): [string, number][] => ids.map((id) => [id, GRANT_UNITS_WORTH]);
+    assert.deepEqual(turn(), worth('w0', 'w1'));
+    assert.deepEqual(turn(), worth('w2', 'w3'));
+    assert.deepEqual(turn(), worth('w4', 'w0'), 'who has had a turn waits for the others');
+  });
+
+  test('nobody gets more than it asked for, however much a grant is to be worth', () => {
+    const rig = new Rig();
+    for (const id of ['one', 'two', 'three']) rig.hello(id, [work('job')], 5);
+    rig.submit('e', 'job', 100);
+    const [wanted] = rig.out.reads;
+    assert.ok(wanted);
+    rig.step({ type: 'batch', ...rig.batchFor({ ...wanted, units: 7 }) });
+    assert.deepEqual(
+      rig.sent('work').map(({ units: ranges }) => ranges),
+      [
+        [0, 5],
+        [5, 7],
+      ],
+    );
   });
 
   test('a worker with another manifest, or without the work, gets nothing of an epic', () => {

@@ -48,6 +48,30 @@ describe('level', () => {
     assert.equal(rig.core.held, 0);
   });
 
+  test('is not told again for each settled unit while what was asked for has not come', () => {
+    // Two of three messages of a worker that starves were demands which changed nothing.
+    const rig = Rig.known(16);
+    rig.work(1, [0, 4]);
+    for (let i = 0; i < 4; i++) rig.finish(rig.start());
+    assert.deepEqual(rig.stand(), { lastGrant: 1, level: 13 });
+    rig.clear();
+    rig.settled(1, [0, 3]);
+    assert.deepEqual(rig.said, [], 'thirteen that it asked for are still to come');
+    rig.settled(1, [3, 4]);
+    assert.deepEqual(rig.stand(), { lastGrant: 1, level: 17 }, 'a quarter more is worth a message');
+  });
+
+  test('is told for a single free place where nothing more is to come', () => {
+    const rig = Rig.known(16);
+    rig.work(1, [0, 17]);
+    const run = rig.start();
+    for (let i = 1; i < 16; i++) rig.start();
+    rig.finish(run);
+    rig.clear();
+    rig.settled(1, [0, 1]);
+    assert.deepEqual(rig.stand(), { lastGrant: 1, level: 1 });
+  });
+
   test('a hundred doubled WorkAvailable ask once, within the jitter, for no more than fits', () => {
     const rig = Rig.known();
     rig.work(1, [0, 2]);
