@@ -14,7 +14,7 @@ function run(seed: number, options?: { faults: boolean }): Result {
   try {
     return new Model(seed, options).run();
   } catch (cause) {
-    const replay = `SEED=${seed} TRACE=1 node --import tsx --test test/sim-lite/model.test.ts`;
+    const replay = `SEED=${seed} TRACE=1 node --import tsx --test test/sim/model.test.ts`;
     throw new Error(`seed ${seed}: ${(cause as Error).message}; replay: ${replay}`, { cause });
   }
 }
