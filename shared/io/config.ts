@@ -21,7 +21,7 @@ export type Kinds = {
   /** Any text, such as a password. */
   text: string;
   count: number;
-  /** `250ms`, `30s`, `2m`; read as milliseconds. */
+  /** `250ms`, `30s`, `2m`, or a bare 0; read as milliseconds. */
   duration: number;
   /** `2%` or `0.02`; read as 0 to 1. */
   share: number;
@@ -147,6 +147,10 @@ function valueOf(setting: Setting, { text, from }: Raw): Kinds[Kind] {
     case 'count':
       return within(setting, /^\d{1,15}$/.test(one) ? Number(one) : Number.NaN, bad);
     case 'duration':
+      // A bare number is milliseconds to a program; a person nearly always means seconds.
+      if (/^\s*\d+(\.\d+)?\s*$/.test(one) && Number(one) !== 0) {
+        throw new Error(`${from} ${one.trim()}: say the unit, such as ${one.trim()}s`);
+      }
       return within(setting, msOf(one), bad);
     case 'share':
       return shareOf(one) ?? bad('a share of 0% to 100%, such as 2% or 0.02');

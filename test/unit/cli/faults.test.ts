@@ -59,6 +59,12 @@ const FAULTS: [string, string[], number, RegExp][] = [
     2,
     /--idempotency-key is not supported/,
   ],
+  [
+    'a duration without a unit',
+    ['epic', 'wait', 'e', '--timeout', '3'],
+    2,
+    /^gimme: --timeout 3: say the unit, such as 3s\n$/,
+  ],
   ['later command init', ['init', 'x'], 2, /gimme init is not supported yet/],
   ['later command epic failures', ['epic', 'failures', 'x'], 2, /gimme epic failures is not supported yet/],
   ['later command master ls', ['master', 'ls'], 2, /gimme master ls is not supported yet/],

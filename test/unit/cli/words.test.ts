@@ -97,6 +97,17 @@ test('settings: flag before environment before default', () => {
   assert.deepEqual([stub.defer, stub.reject, stub.latency], [0.025, 0.5, 20]);
 });
 
+test('settings: a duration says its unit, wherever it comes from; only 0 may stand alone', () => {
+  const latency = (text: string) => readConfig(SMTP_STUB, { latency: text }, {}).latency;
+  assert.deepEqual(['0', '0ms', '1.5s', '2m'].map(latency), [0, 0, 1_500, 120_000]);
+  for (const bare of ['3', ' 20 ', '1.5'])
+    assert.throws(() => latency(bare), {
+      message: `--latency ${bare.trim()}: say the unit, such as ${bare.trim()}s`,
+    });
+  const env = { GIMMEWORK_WORKS: 'w', GIMMEWORK_SMTP_RETRY_FIRST: '5' };
+  assert.throws(() => readConfig(WORKER, {}, env), /^GimmeError: GIMMEWORK_SMTP_RETRY_FIRST 5: say the unit/);
+});
+
 test('settings: all faults at once, and never a secret', () => {
   const flags = { slots: '1e3', label: ['nokey'], smtp: 'http://user:hunter2@x' };
   assert.throws(
