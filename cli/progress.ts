@@ -6,11 +6,10 @@
  */
 import type { Epic, EpicStatus } from '../client/index.ts';
 import { GimmeError } from '../shared/core/errors.ts';
+import { barLines, hintOf, newLayout, numbersOf, settledOf } from './bars.ts';
 import { count, type Output, oneLine, print, span, story } from './output.ts';
 import { onStop } from './signals.ts';
 
-const BAR_CELLS_MAX = 24;
-const BAR_CELLS_MIN = 6;
 const LINE_EVERY_MS = 10_000;
 const DRAW_EVERY_MS = 100;
 
@@ -51,7 +50,9 @@ export async function follow(epic: Epic, { signal, each }: Following = {}): Prom
   const view = process.stderr.isTTY && process.env['TERM'] !== 'dumb' ? barsView() : linesView();
   let last = epic.first;
   try {
-    for await (const status of epic.watch(signal === undefined ? {} : { signal })) {
+    const onMaster = (state: 'gone' | 'back'): void =>
+      view.note(state === 'gone' ? 'master is gone, trying again' : 'master is back');
+    for await (const status of epic.watch({ onMaster, ...(signal && { signal }) })) {
       last = status;
       view.show(status);
       each?.(status);
@@ -67,29 +68,36 @@ function leftRunning(epic: EpicStatus): GimmeError {
 }
 
 function timedOut(epic: EpicStatus, timeoutMs: number): GimmeError {
-  const done = `${count(settled(epic))} of ${count(epic.total)} units done`;
+  const done = `${count(settledOf(epic))} of ${count(epic.total)} units done`;
   return new GimmeError(
     'wait_timeout',
     `${epic.name} still runs after ${span(timeoutMs)}, ${done}; wait again or watch it`,
   );
 }
 
-type View = { show(epic: EpicStatus): void; end(epic: EpicStatus): void };
+type View = { show(epic: EpicStatus): void; note(line: string): void; end(epic: EpicStatus): void };
 
 /** Bars redrawn in place. */
-export function barsView(screen: NodeJS.WriteStream = process.stderr): View {
+export function barsView(screen: Pick<NodeJS.WriteStream, 'write' | 'columns'> = process.stderr): View {
+  const layout = newLayout();
   let drawn = 0;
   let drawnAt = Number.NEGATIVE_INFINITY;
-  const draw = (epic: EpicStatus): void => {
-    const lines = barLines(epic, screen.columns || 80);
+  let last: EpicStatus | undefined;
+  const draw = (epic: EpicStatus, above = ''): void => {
+    const lines = barLines(epic, screen.columns || 80, layout);
     const up = drawn > 0 ? `\u001b[${drawn}A\r` : '';
-    screen.write(`${up}\u001b[0J${lines.map((line) => `${line}\n`).join('')}`);
+    screen.write(`${up}\u001b[0J${above}${lines.map((line) => `${line}\n`).join('')}`);
     drawn = lines.length;
     drawnAt = performance.now();
   };
   return {
     show(epic) {
+      last = epic;
       if (performance.now() - drawnAt >= DRAW_EVERY_MS) draw(epic);
+    },
+    note(line) {
+      if (last) draw(last, `${line}\n`);
+      else screen.write(`${line}\n`);
     },
     end: draw,
   };
@@ -101,73 +109,11 @@ export function linesView(screen: Pick<NodeJS.WriteStream, 'write'> = process.st
   return {
     show(epic) {
       if (performance.now() - shownAt < LINE_EVERY_MS) return;
-      screen.write(`${oneLine(epic.name)}: ${sendLine(epic)}${hint(epic)}\n`);
+      const parts = [numbersOf(epic), hintOf(epic)].filter((part) => part !== '');
+      screen.write(`${oneLine(epic.name)}: ${parts.join('  ')}\n`);
       shownAt = performance.now();
     },
+    note: (line) => void screen.write(`${line}\n`),
     end() {},
   };
-}
-
-/** A bar per step; the last one carries the numbers of the whole. No line is wider than `columns`. */
-export function barLines(epic: EpicStatus, columns = 100): string[] {
-  const names = Object.keys(epic.steps);
-  const last = names.pop() ?? 'units';
-  const width = Math.max(...names.map((name) => name.length), last.length);
-  const total = Math.max(epic.total, epic.totals.read);
-  const numbers = sendLine(epic);
-  const cells = Math.max(BAR_CELLS_MIN, Math.min(BAR_CELLS_MAX, columns - width - numbers.length - 3));
-  const line = (name: string, done: number, text: string): string =>
-    `${oneLine(name).padEnd(width)} ${bar(done, total, cells)} ${text}`;
-  const lines = names.map((name) => {
-    // A unit that ran again counts twice in a worker's counters.
-    const done = Math.min(total, through(epic, name));
-    return line(name, done, `${count(done)}/${count(total)}`);
-  });
-  lines.push(line(last, settled(epic), numbers));
-  const why = hint(epic);
-  if (why !== '') lines.push(`${' '.repeat(width)} ${why.trim()}`);
-  return lines.map((text) => text.slice(0, columns - 1));
-}
-
-/**
- * Units that went through a step. Workers' counters come late; that a unit is settled is known at
- * once, and what was run and settled went through every step, but for those that failed before.
- */
-function through(epic: EpicStatus, name: string): number {
-  const { succeeded, failed, unknown } = epic.totals;
-  let run =
-    succeeded + failed + unknown - (epic.faults['invalid_unit'] ?? 0) - (epic.faults['unit_too_large'] ?? 0);
-  for (const [step, counters] of Object.entries(epic.steps)) {
-    if (step === name) return Math.max(run, counters.done + counters.failed);
-    run -= counters.failed;
-  }
-  return run;
-}
-
-function sendLine(epic: EpicStatus): string {
-  const { totals, rate, etaMs } = epic;
-  const retried = Object.values(epic.steps).reduce((sum, step) => sum + step.retried, 0);
-  const parts = [
-    `${count(settled(epic)).padStart(count(epic.total).length)}/${epic.totalExact ? '' : '~'}${count(epic.total)}`,
-    `${count(rate)}/s`,
-    `ok ${count(totals.succeeded)}`,
-    `failed ${count(totals.failed)}`,
-    ...(totals.unknown > 0 ? [`unknown ${count(totals.unknown)}`] : []),
-    ...(retried > 0 ? [`retried ${count(retried)}`] : []),
-    ...(etaMs === undefined || epic.state !== 'running' ? [] : [`eta ${span(etaMs)}`]),
-  ];
-  return parts.join('  ');
-}
-
-function hint(epic: EpicStatus): string {
-  return epic.state === 'running' && epic.bottleneck !== '' ? `  ${oneLine(epic.bottleneck)}` : '';
-}
-
-function settled(epic: EpicStatus): number {
-  return epic.totals.read - epic.totals.outstanding;
-}
-
-function bar(done: number, total: number, cells: number): string {
-  const filled = total === 0 ? cells : Math.min(cells, Math.floor((done / total) * cells));
-  return '█'.repeat(filled) + '░'.repeat(cells - filled);
 }

@@ -2,7 +2,7 @@
 import { GimmeError } from '../shared/core/errors.ts';
 import type { EpicStatus } from '../shared/protocol/api.ts';
 import type { Client } from './client.ts';
-import { followEpic } from './events.ts';
+import { followEpic, type WatchOptions } from './events.ts';
 
 export class Epic {
   readonly id: string;
@@ -30,11 +30,11 @@ export class Epic {
 
   /**
    * Follows the epic: its state now, then its newest state each time it changed, the last one being
-   * its end. A consumer that is slow misses states in between, never the last. Survives the loss of
-   * the master for a while, then throws `master_unreachable`.
+   * its end. A consumer that is slow misses states in between, never the last. Goes on when the master is
+   * lost and comes back (`onMaster` is told); one absent for five minutes ends it with `master_unreachable`.
    */
-  watch(options: { signal?: AbortSignal } = {}): AsyncGenerator<EpicStatus> {
-    return followEpic(this.#client, this.id, options.signal);
+  watch(options: WatchOptions = {}): AsyncGenerator<EpicStatus> {
+    return followEpic(this.#client, this.id, options);
   }
 
   /** Resolves with the end state, or throws `wait_timeout`; the epic goes on then. */

@@ -13,20 +13,30 @@ import type { Client } from './client.ts';
 
 const POLL_MS = 1_000;
 /** A master that cannot be asked for this long is given up. */
-const ABSENT_MS = 30_000;
+const ABSENT_MS = 300_000;
+/** One that takes a question and gives no answer for this long is absent. */
+const ANSWER_MS = 10_000;
 /** The master pings every 10 s; a connection this silent is dead. */
 const SILENT_MS = 25_000;
 const MESSAGE_BYTES_MAX = 4 * 1024 * 1024;
 const NEVER = new AbortController().signal;
 
+export type WatchOptions = {
+  /** Ends the following, without an error. */
+  signal?: AbortSignal;
+  /** Told once when the master cannot be reached any more, and once when it answers again. */
+  onMaster?: (state: 'gone' | 'back') => void;
+};
+
 /** Yields the states of an epic until its end, or until `signal` fires. */
 export async function* followEpic(
   client: Client,
   id: string,
-  signal: AbortSignal = NEVER,
+  { signal = NEVER, onMaster = () => {} }: WatchOptions = {},
 ): AsyncGenerator<EpicStatus> {
-  let status = await client.status(id);
+  const status = await client.status(id);
   let heardAt = performance.now();
+  let isGone = false;
   yield status;
   if (status.state !== 'running') return;
   for (;;) {
@@ -42,15 +52,36 @@ export async function* followEpic(
     }
     await pause(POLL_MS, signal);
     if (signal.aborted) return;
-    try {
-      status = await client.status(id);
-      heardAt = performance.now();
-      yield status;
-      if (status.state !== 'running') return;
-    } catch (error) {
-      const absent = error instanceof GimmeError && error.code === 'master_unreachable';
-      if (!absent || performance.now() - heardAt > ABSENT_MS) throw error;
+    const answer = await answerOf(client, id, signal);
+    if (signal.aborted) return;
+    if (answer instanceof GimmeError) {
+      if (performance.now() - heardAt > ABSENT_MS) throw answer;
+      if (!isGone) onMaster('gone');
+      isGone = true;
+      continue;
     }
+    if (isGone) onMaster('back');
+    isGone = false;
+    heardAt = performance.now();
+    yield answer;
+    if (answer.state !== 'running') return;
+  }
+}
+
+/** The state of the epic, or why the master is absent; any other fault is thrown. */
+async function answerOf(client: Client, id: string, signal: AbortSignal): Promise<EpicStatus | GimmeError> {
+  const late = new AbortController();
+  const silence = pause(ANSWER_MS, AbortSignal.any([signal, late.signal])).then(
+    () => new GimmeError('master_unreachable', `the master at ${client.master} does not answer`),
+  );
+  const asked = client.status(id).catch((error: unknown) => {
+    if (error instanceof GimmeError && error.code === 'master_unreachable') return error;
+    throw error;
+  });
+  try {
+    return await Promise.race([asked, silence]);
+  } finally {
+    late.abort();
   }
 }
 

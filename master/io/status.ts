@@ -80,8 +80,9 @@ export function statusOf(
   const live = core.live.get(epic.id);
   const { total, exact } = totalOf(epic);
   const settled = epic.settled.count;
-  const etaMs =
-    epic.active && perSecond > 0 ? Math.round((Math.max(0, total - settled) * 1_000) / perSecond) : undefined;
+  const workers = live ? offering(core, epic).length : 0;
+  const isMoving = epic.active && epic.closing === undefined && workers > 0 && perSecond > 0;
+  const etaMs = isMoving ? Math.round((Math.max(0, total - settled) * 1_000) / perSecond) : undefined;
   return {
     id: epic.id,
     name: epic.name,
@@ -93,7 +94,7 @@ export function statusOf(
     steps: steps.of(epic.id),
     leased: live?.leased ?? 0,
     delayed: live?.delayedCount ?? 0,
-    workers: live ? offering(core, epic).length : 0,
+    workers,
     rate: Math.round(perSecond * 10) / 10,
     ...(etaMs !== undefined && { etaMs }),
     bottleneck: bottleneckOf(epic, core),

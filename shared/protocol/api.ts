@@ -32,7 +32,7 @@ export type EpicStatus = {
   workers: number;
   /** Settled units per second over the last seconds. */
   rate: number;
-  /** Milliseconds to the end at this rate; absent when unknown. */
+  /** Milliseconds to the end at this rate; absent when unknown, and where no worker is there. */
   etaMs?: number;
   /** One sentence on what the epic waits for. */
   bottleneck: string;

@@ -2,7 +2,6 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { disagreements } from '../../../cli/commands/demo.ts';
 import { arithmetic, exitCodeOf, oneLine, span, table } from '../../../cli/output.ts';
-import { barLines } from '../../../cli/progress.ts';
 import { CLIENT, DEMO, MASTER, SMTP_STUB, WORKER } from '../../../cli/settings.ts';
 import { GimmeError } from '../../../shared/core/errors.ts';
 import { readConfig, type Settings } from '../../../shared/io/config.ts';
@@ -42,33 +41,6 @@ test('a table aligns words left and numbers right', () => {
     ),
     ['NAME      N', 'a     1,000', 'long      2'],
   );
-});
-
-test('a bar per step, the last with the numbers, none wider than the screen', () => {
-  const counters = { done: 0, failed: 0, retried: 0 };
-  const epic = {
-    ...statusOf('e'),
-    total: 10_000,
-    totals: { ...statusOf('e').totals, read: 9_000, succeeded: 7_925, failed: 79, outstanding: 996 },
-    steps: {
-      render: { ...counters, done: 10_000 },
-      send: { ...counters, done: 7_925, failed: 79, retried: 158 },
-    },
-    rate: 1_640,
-    etaMs: 1_200,
-  };
-  assert.deepEqual(barLines(epic), [
-    'render ████████████████████████ 10,000/10,000',
-    'send   ███████████████████░░░░░  8,004/10,000  1,640/s  ok 7,925  failed 79  retried 158  eta 1.2s',
-  ]);
-  for (const columns of [40, 60, 80])
-    for (const line of barLines(epic, columns)) assert.ok(line.length < columns);
-});
-
-test('a bar does not stay behind what is settled', () => {
-  const steps = { render: { done: 3, failed: 0, retried: 0 }, send: { done: 3, failed: 0, retried: 0 } };
-  const [render] = barLines({ ...statusOf('e'), ...ended(2), steps });
-  assert.equal(render, 'render ████████████████████████ 10/10');
 });
 
 test('the demo finds every disagreement between epic and mail server', () => {

@@ -7,8 +7,9 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { Client, csv, defineWork, GimmeError, ndjson, range, stdin, units } from '../../../client/index.ts';
 import type { MasterView, WorkerView } from '../../../master/io/api.ts';
+import { buildHttp } from '../../../master/io/http.ts';
 import { ended, statusOf, worker } from '../http/fakeMaster.ts';
-import { serveFake } from '../http/server.ts';
+import { fakeParts, serveFake } from '../http/server.ts';
 
 async function folder(t: TestContext): Promise<string> {
   const dir = await mkdtemp(join(tmpdir(), 'gimmework-client-'));
@@ -220,6 +221,31 @@ test('watch goes on when its connection breaks', async (t) => {
   }
   assert.equal(last, 'finished');
   assert.equal(sockets.size, 2, 'it connected again');
+});
+
+test('watch says once that the master is gone and once that it is back, and goes on', async (t) => {
+  const parts = fakeParts();
+  const first = buildHttp(parts);
+  await first.listen({ host: '127.0.0.1', port: 0 });
+  const { port } = first.server.address() as AddressInfo;
+  parts.api.add();
+  const epic = await new Client({ master: `http://127.0.0.1:${port}` }).epic('epic-1');
+  const again = buildHttp(parts);
+  t.after(() => again.close());
+  const told: string[] = [];
+  const onMaster = (state: string): void => {
+    told.push(state);
+    if (state === 'gone') void again.listen({ host: '127.0.0.1', port });
+  };
+  let states = 0;
+  let last = '';
+  for await (const status of epic.watch({ onMaster })) {
+    last = status.state;
+    if (++states === 2) await first.close();
+    if (told.includes('back')) parts.api.change('epic-1', ended(0));
+  }
+  assert.deepEqual(told, ['gone', 'back']);
+  assert.equal(last, 'finished');
 });
 
 test('watch asks where no WebSocket comes through', async (t) => {
