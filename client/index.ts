@@ -26,4 +26,4 @@ export {
   type Worker,
 } from './client.ts';
 export { Epic } from './epic.ts';
-export { csv, type Format, ndjson, range, type Source, stdin, units } from './source.ts';
+export { csv, type Format, ndjson, range, type Source, type StreamSource, stdin, units } from './source.ts';

@@ -1,6 +1,6 @@
 /** `gimme epic submit`: checks what can be checked here, uploads, and says what to do next. */
 import type { Command } from 'commander';
-import { Client, type Epic } from '../../client/index.ts';
+import { Client, type Epic, type Source } from '../../client/index.ts';
 import { GimmeError } from '../../shared/core/errors.ts';
 import { isId } from '../../shared/core/ids.ts';
 import { readConfig } from '../../shared/io/config.ts';
@@ -10,6 +10,7 @@ import { exitCodeOf, type Output, print, say } from '../output.ts';
 import { watchEpic } from '../progress.ts';
 import { CLIENT } from '../settings.ts';
 import { sourceOf } from '../sourceArgument.ts';
+import { withCheckedHead } from '../sourceHead.ts';
 
 type Flags = {
   source: string;
@@ -46,15 +47,20 @@ async function submit(work: string, flags: Flags): Promise<number> {
   if (flags.name !== undefined && !isId(flags.name)) {
     throw new GimmeError('usage', `--name ${JSON.stringify(flags.name)} must be 1 to 64 of A-Z a-z 0-9 _ -`);
   }
-  const source = sourceOf(flags.source, flags.format);
+  let source = sourceOf(flags.source, flags.format);
   const brief = flags.brief === undefined ? undefined : await readBrief(flags.brief);
-  if (work === 'newsletter') await checkNewsletter(brief, flags.brief);
+  if (work === 'newsletter') {
+    await checkNewsletter(brief, flags.brief);
+    source = await checkedList(source, flags.source);
+  }
 
   const client = new Client({ master });
   if (flags.strict) await mustBeOffered(client, work);
   const name = flags.name === undefined ? {} : { name: flags.name };
   const epic = await client.submit({ work, source, ...name, ...(brief === undefined ? {} : { brief }) });
-  if (epic.first.workers === 0) say(`notice: no worker offers \`${work}\` yet; the epic waits for one`);
+  const { state, workers } = epic.first;
+  if (state === 'running' && workers === 0)
+    say(`notice: no worker offers \`${work}\` yet; the epic waits for one`);
   if (flags.watch) return exitCodeOf(await watchEpic(epic, output as Output));
   answer(epic, output as Output);
   return 0;
@@ -63,6 +69,7 @@ async function submit(work: string, flags: Flags): Promise<number> {
 function answer(epic: Epic, output: Output): void {
   if (output !== 'text') return print(JSON.stringify(epic.first));
   print(`submitted ${epic.name} as ${epic.id}`);
+  if (epic.first.state !== 'running') return say('It has no units, so it is finished.');
   say(`Next: gimme epic watch ${epic.id}`);
 }
 
@@ -76,6 +83,14 @@ async function checkNewsletter(brief: unknown, file: string | undefined): Promis
     if (!(error instanceof GimmeError)) throw error;
     throw new GimmeError(error.code, `${file}: ${error.message}`, { cause: error });
   }
+}
+
+/** A list without addresses would fail row by row; the master cannot know, it runs no user code. */
+async function checkedList(source: Source, file: string): Promise<Source> {
+  if (source.type !== 'stream' || source.format !== 'csv') return source;
+  const { checkColumns } = await import('../../works/newsletter/main.ts');
+  const name = file === '-' ? 'standard input' : file;
+  return withCheckedHead(source, (head) => checkColumns(head, name));
 }
 
 async function mustBeOffered(client: Client, work: string): Promise<void> {

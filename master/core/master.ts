@@ -17,7 +17,7 @@ import { Availability, announce, available, drainSession, recall, worksWanting }
 import { cancel, closeOverdue, finishIfDone } from './closing.ts';
 import { dispatch } from './dispatch.ts';
 import { expireLeases, forgetExpired, hear, lapse, takeHeartbeat, takeHello } from './leases.ts';
-import { readFailed, takeBatch, wantReads } from './reading.ts';
+import { endIfEmpty, readFailed, takeBatch, wantReads } from './reading.ts';
 import type { EpicRecord, EpicRecordOf } from './records.ts';
 import { endRecovery, recover } from './recovery.ts';
 import type { Session } from './session.ts';
@@ -107,7 +107,8 @@ export class Master {
   #submit(epic: Omit<EpicRecordOf<'epic-submitted'>, 'k' | 'wallMs'>): void {
     const s = this.state;
     s.record({ k: 'epic-submitted', ...epic, wallMs: s.now.wallMs });
-    s.liveOf(epic.epic);
+    const live = s.liveOf(epic.epic);
+    if (live) endIfEmpty(s, live);
     this.#availability.mark();
   }
 

@@ -26,6 +26,15 @@ export function wantReads(s: MasterState, live: LiveEpic): void {
   s.read({ epic: epic.id, offset: epic.offset, first: epic.read, units: READ_UNITS_MAX, bytes: READ_BYTES });
 }
 
+/** An epic whose source certainly has no unit needs no worker to end. */
+export function endIfEmpty(s: MasterState, live: LiveEpic): void {
+  const { id, source, offset } = live.epic;
+  const size = source.type === 'range' ? source.to - source.from : source.bytes;
+  if (offset < size) return;
+  s.record({ k: 'horizon', epic: id, to: 0, offset, end: true });
+  s.touched.add(live);
+}
+
 function worthReading(s: MasterState, live: LiveEpic): boolean {
   const { lookAheadUnits, lookAheadBytes, delayedMax } = s.settings;
   if (live.readyCount >= lookAheadUnits || live.loadedBytes >= lookAheadBytes) return false;

@@ -1,5 +1,6 @@
-/** What the command line uses of the newsletter: the work, the stub, the check of a brief, sample data. */
+/** What the command line uses of the newsletter: the work, the stub, the checks of a brief and of a list's columns, sample data. */
 export { checkBrief } from './brief.ts';
+export { checkColumns } from './columns.ts';
 export { GENERATED_COLUMNS, generateRecipients } from './generate.ts';
 export type { NewsletterOptions } from './index.ts';
 export { newsletter } from './index.ts';

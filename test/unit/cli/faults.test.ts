@@ -140,6 +140,12 @@ const FAULTS: [string, string[], number, RegExp][] = [
     2,
     /b6\.json: .*html.*line 2/,
   ],
+  [
+    'a list without email',
+    submit('--source', file('m.csv', '\ufeff"mail";name\na@b.example;A\n'), '--brief', good),
+    2,
+    /m\.csv has no column email, which the newsletter needs; its columns are mail, name\n/,
+  ],
   ['absent master', ['epic', 'ls', '--master', NOBODY], 1, /no master answers at http:.*gimme master/],
   [
     'smtp absent at start',

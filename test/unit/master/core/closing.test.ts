@@ -160,3 +160,11 @@ describe('cancel', () => {
     assert.deepEqual(rig.sent('work')[0]?.epic, 'f');
   });
 });
+
+test('an epic without units ends at once, though no worker is there', () => {
+  const rig = new Rig();
+  rig.submit('e', 'job', 0);
+  assert.equal(rig.wrote('epic-finished')[0]?.outcome, 'finished');
+  assert.deepEqual(rig.out.reads, []);
+  assert.deepEqual(rig.totals('e'), {});
+});
