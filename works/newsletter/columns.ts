@@ -22,7 +22,7 @@ export function checkColumns(head: Uint8Array, name: string): void {
 function columnsOf(head: Uint8Array): string[] {
   try {
     const options = { bom: true, to: 1, delimiter: DELIMITERS, trim: true, skip_empty_lines: true };
-    const [columns = []] = parse(Buffer.from(head), options) as string[][];
+    const [columns = []] = parse(Buffer.from(head), options);
     return columns.some((column) => column.includes('\ufffd')) ? [] : columns;
   } catch {
     return [];
