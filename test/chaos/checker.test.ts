@@ -38,10 +38,16 @@ function story(effect: Story['effect']): Story {
     epic: 'e',
     units: UNITS,
     effect,
+    leaseMs: 200,
     planned: 2,
+    during: 2,
+    sessions: new Map([
+      [PID.a, 'a'],
+      [PID.b, 'b'],
+    ]),
     done: [
-      { what: 'kill', whom: 'worker', pid: PID.a, session: 'a', atMs: 500 },
-      { what: 'kill', whom: 'master', pid: 100, atMs: 800 },
+      { what: 'kill', whom: 'worker', pid: PID.a, session: 'a', atMs: 500, awayMs: 0 },
+      { what: 'kill', whom: 'master', pid: 100, atMs: 800, awayMs: 0 },
     ],
     unexpected: [],
     looks,
@@ -75,6 +81,16 @@ test('a story in which all is well has no finding, in either mode', () => {
     judge(twice).rows.filter(([name]) => name.includes('lease-expired list')),
     [['  kill of a worker, in its lease-expired list', '1']],
   );
+});
+
+test('a nats-server that stands still explains the leases lost meanwhile, and what was sent again', () => {
+  const cut = story('at-least-once');
+  cut.done.splice(0, 1, { what: 'stop', whom: 'nats', pid: 99, atMs: 350, awayMs: 300 });
+  assert.equal(found(cut), '');
+  const [reason] = judge(cut).rows.filter(([name]) => name.includes('lease-expired list'));
+  assert.deepEqual(reason, ['  stop of nats-server, in its lease-expired list', '1']);
+  cut.done.splice(0, 1, { what: 'stop', whom: 'nats', pid: 99, atMs: 100, awayMs: 100 });
+  assert.match(found(cut), /H6: a lost its lease unhurt/);
 });
 
 type Change = { what: string; effect: Story['effect']; change: (s: Story) => void; finds: RegExp };
@@ -163,6 +179,22 @@ const CHANGES: Change[] = [
       s.kept.push({ term: 2, record });
     },
     finds: /H6: b lost its lease unhurt/,
+  },
+  {
+    what: 'a mail of a unit that is said to have none',
+    effect: LEAST,
+    change: (s) => {
+      const { record } = s.kept[5] as { record: EpicRecord };
+      const failed = [{ unit: 5, code: 'smtp_rejected', message: 'no' }];
+      Object.assign(record, { succeeded: [2, 5], failed });
+    },
+    finds: /H3: unit 5 is failed, and has a mail/,
+  },
+  {
+    what: 'a duplicate after a kill of nats-server, which nobody may notice',
+    effect: LEAST,
+    change: (s) => s.done.splice(0, 1, { what: 'kill', whom: 'nats', pid: 99, atMs: 500, awayMs: 100 }),
+    finds: /H6: a lost its lease unhurt[^]*H5: unit 2 got mails at/,
   },
   {
     what: 'a unit beyond the horizon',

@@ -80,13 +80,13 @@ describe('a disk', { concurrency: 3 }, () => {
     withCluster(async (c) => {
       const fate = c.path('fate');
       const port = await lastingPort();
-      const master = await c.ready(c.durableMaster(port, SETTINGS, fate));
+      const master = await c.ready(c.durableMaster(port, SETTINGS, { fate }));
       const { id } = await begin(c);
       await writeFile(fate, 'broken');
       assert.equal((await master.gone('by itself')).code, 1);
       assert.match(master.err.join('\n'), /the master ends .*cannot use the journal in .*disk I\/O error/);
       await rm(fate);
-      await c.ready(c.durableMaster(port, SETTINGS, fate));
+      await c.ready(c.durableMaster(port, SETTINGS, { fate }));
       assert.equal((await c.status(id)).state, 'running', 'the epic was over before the disk failed');
       assertTotals(await c.finished(id), { read: ROWS, succeeded: ROWS });
       assertOnce(c);
@@ -95,7 +95,9 @@ describe('a disk', { concurrency: 3 }, () => {
 });
 
 async function fills(c: Cluster, fate: string | undefined, disk: Disk): Promise<void> {
-  const master = await c.ready(c.durableMaster(await lastingPort(), SETTINGS, fate));
+  const master = await c.ready(
+    c.durableMaster(await lastingPort(), SETTINGS, fate === undefined ? {} : { fate }),
+  );
   const { id } = await begin(c);
   await disk.fill();
   assert.equal((await c.status(id)).state, 'running', 'the epic was over before the disk was full');

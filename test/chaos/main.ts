@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { onStop, type Stop } from '../../cli/signals.ts';
 import { GimmeError } from '../../shared/core/errors.ts';
 import { Cluster } from '../processes/cluster.ts';
+import { provideTools } from '../tools.ts';
 import { judge, type Verdict } from './checker.ts';
 import { type ChaosOptions, readOptions } from './options.ts';
 import { play } from './play.ts';
@@ -16,6 +17,7 @@ async function main(args: readonly string[]): Promise<number> {
   const options = readOptions(args);
   const given = args.filter((arg, i) => !arg.startsWith('--seed') && args[i - 1] !== '--seed').join(' ');
   console.error(`replay: npm run chaos -- ${given} --seed ${options.seed}`);
+  if (options.link === 'nats') await provideTools();
   const cluster = new Cluster(await mkdtemp(join(tmpdir(), 'gimmework-chaos-')));
   let whole = false;
   try {
@@ -36,8 +38,8 @@ async function main(args: readonly string[]): Promise<number> {
   }
 }
 
-function print({ seed }: ChaosOptions, { effect, rows, broken }: Verdict & { effect: string }): void {
-  console.log(`chaos, ${effect}, seed ${seed}`);
+function print({ seed, link }: ChaosOptions, { effect, rows, broken }: Verdict & { effect: string }): void {
+  console.log(`chaos, ${effect}, link ${link}, seed ${seed}`);
   const width = Math.max(...rows.map(([name]) => name.length));
   for (const [name, value] of rows) console.log(`${name.padEnd(width)}  ${value}`);
   for (const line of broken) console.log(`✗ ${line}`);

@@ -5,8 +5,15 @@
 import type { Process } from '../processes/process.ts';
 import type { Whom } from './plan.ts';
 
-/** What was done to a process, in wall time; `session` is a worker's. */
-export type Done = { what: 'kill' | 'stop'; whom: Whom; pid: number; session?: string; atMs: number };
+/** What was done to a process, in wall time, and for how long it was away; `session` is a worker's. */
+export type Done = {
+  what: 'kill' | 'stop';
+  whom: Whom;
+  pid: number;
+  session?: string;
+  atMs: number;
+  awayMs: number;
+};
 
 export type MemberOptions = {
   whom: Whom;
@@ -14,8 +21,13 @@ export type MemberOptions = {
   /** The line that it prints once it is at work; its group is a worker's session. */
   ready: RegExp;
   onDone: (done: Done) => void;
+  /** Tells the session of each worker that comes to work. */
+  onReady?: (pid: number, session: string) => void;
   onUnexpected: (story: string) => void;
 };
+
+/** A node that is started while NATS is away ends with this after some seconds; its supervisor starts it again. */
+const NATS_AWAY = /NATS cannot be reached/;
 
 export class Member {
   readonly #options: MemberOptions;
@@ -48,18 +60,15 @@ export class Member {
   async kill(): Promise<void> {
     this.#state = 'killed';
     await this.#process.end('SIGKILL');
-    this.#note('kill');
-    this.#session = undefined;
-    this.#state = 'starting';
-    this.#process = this.#options.start();
-    this.#readiness = this.#watch();
+    this.#note('kill', 0);
+    this.#start();
   }
 
   /** Stops it for this long; it goes on by itself. */
   stop(ms: number): void {
     this.#process.signal('SIGSTOP');
     this.#state = 'stopped';
-    this.#note('stop');
+    this.#note('stop', ms);
     this.#continued = new Promise((resolve) => {
       setTimeout(() => {
         this.#process.signal('SIGCONT');
@@ -76,18 +85,26 @@ export class Member {
     await this.#process.end('SIGTERM');
   }
 
-  #note(what: Done['what']): void {
+  #start(): void {
+    this.#session = undefined;
+    this.#state = 'starting';
+    this.#process = this.#options.start();
+    this.#readiness = this.#watch();
+  }
+
+  #note(what: Done['what'], awayMs: number): void {
     const { whom, onDone } = this.#options;
     const session = this.#session;
     const { pid } = this.#process;
-    onDone({ what, whom, pid, ...(session !== undefined && { session }), atMs: Date.now() });
+    onDone({ what, whom, pid, ...(session !== undefined && { session }), atMs: Date.now(), awayMs });
   }
 
   async #watch(): Promise<void> {
     const process = this.#process;
-    const { ready, onUnexpected } = this.#options;
+    const { ready, onReady, onUnexpected } = this.#options;
     void process.ended.then(({ code, signal }) => {
       if (this.#process !== process || this.#state === 'killed' || this.#over) return;
+      if (this.#state === 'starting' && NATS_AWAY.test(process.lastWords())) return this.#start();
       this.#state = 'killed';
       onUnexpected(`${process.name} ended by itself (${code ?? signal})\n${process.lastWords()}`);
     });
@@ -96,5 +113,6 @@ export class Member {
     if (session === undefined) return;
     this.#session = session;
     this.#state = 'ready';
+    onReady?.(process.pid, session);
   }
 }

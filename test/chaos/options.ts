@@ -17,6 +17,7 @@ export type ChaosOptions = {
   leaseMs: number;
   /** Longest wait of a mail that was deferred; one over 10 s goes back to the master. */
   retryFirstMs: number;
+  link: 'ws' | 'nats';
 };
 
 export const USAGE = `npm run chaos -- [options]
@@ -28,7 +29,7 @@ export const USAGE = `npm run chaos -- [options]
   --workers N        worker processes (4)
   --lease MS         lease of a worker (6,000)
   --retry-first MS   longest wait of a deferred mail (200)
-  --link ws          link between master and workers`;
+  --link ws|nats     link between master and workers (ws); with nats there is a nats:N to kill and stop, too`;
 
 const EFFECTS: Record<string, ChaosEffect[]> = {
   'at-most-once': ['at-most-once'],
@@ -43,16 +44,21 @@ export function readOptions(args: readonly string[]): ChaosOptions {
   const { effect, link } = values;
   const effects = EFFECTS[effect];
   if (!effects) throw wrong(`--effect ${effect} is not at-most-once, at-least-once or both`);
-  if (link !== 'ws') throw wrong(`--link ${link} is not ws`);
+  if (link !== 'ws' && link !== 'nats') throw wrong(`--link ${link} is not ws or nats`);
+  const kills = counts('kills', values.kills);
+  const stops = counts('stops', values.stops);
+  if (link === 'ws' && kills.nats + stops.nats > 0)
+    throw wrong('there is no nats to hurt without --link nats');
   return {
-    kills: counts('kills', values.kills),
-    stops: counts('stops', values.stops),
+    kills,
+    stops,
     units: count('units', values.units),
     effects,
     seed: values.seed === undefined ? Date.now() % 1_000_000 : count('seed', values.seed),
     workers: count('workers', values.workers),
     leaseMs: count('lease', values.lease),
     retryFirstMs: count('retry-first', values['retry-first']),
+    link,
   };
 }
 
@@ -78,9 +84,9 @@ function parsed(args: readonly string[]) {
 }
 
 function counts(name: string, text: string): Counts {
-  const found: Counts = { master: 0, worker: 0 };
+  const found: Counts = { master: 0, worker: 0, nats: 0 };
   for (const part of text.split(',').filter((it) => it !== '')) {
-    const [, whom, n] = /^(master|worker):(\d+)$/.exec(part) ?? [];
+    const [, whom, n] = /^(master|worker|nats):(\d+)$/.exec(part) ?? [];
     if (whom === undefined || n === undefined) throw wrong(`--${name} ${text} is not like master:3,worker:3`);
     found[whom as Whom] = Number(n);
   }

@@ -4,6 +4,7 @@
  * judgement: what happened goes to the checker as a `Story`.
  */
 import { setTimeout as pause } from 'node:timers/promises';
+import { unreachable } from '../../shared/core/errors.ts';
 import type { EpicStatus } from '../../shared/protocol/api.ts';
 import { type Cluster, WATCHED } from '../processes/cluster.ts';
 import { Mails } from '../processes/mails.ts';
@@ -16,13 +17,19 @@ import { type Done, Member } from './member.ts';
 import type { ChaosEffect, ChaosOptions } from './options.ts';
 import { type Fault, planOf } from './plan.ts';
 import { writeRecipients } from './recipients.ts';
+import { Server } from './server.ts';
 
 export type Story = {
   epic: string;
   units: number;
   effect: ChaosEffect;
+  leaseMs: number;
   planned: number;
   done: Done[];
+  /** Faults that were made while an epic ran. */
+  during: number;
+  /** The session of each worker process. */
+  sessions: ReadonlyMap<number, string>;
   /** Ends that nobody gave. */
   unexpected: string[];
   looks: Looks;
@@ -50,7 +57,7 @@ export async function play(
 ): Promise<Story[]> {
   const { units, effects } = options;
   const stage = await setUp(cluster, options);
-  const { master, workers, done, unexpected, stub } = stage;
+  const { master, workers, server, done, unexpected, stub } = stage;
   const list = await writeRecipients(cluster.path('recipients.csv'), units);
   const epics: { effect: ChaosEffect; epic: string; looks: Looks }[] = [];
   for (const effect of effects) {
@@ -63,16 +70,19 @@ export async function play(
   const progress = new Progress(mails, looks, unexpected);
   const over = (): boolean => looks.every(({ last }) => last !== undefined && last.state !== 'running');
   const plan = planOf(options.seed, options.kills, options.stops, options.leaseMs);
+  let during = 0;
   for (const fault of plan) {
     await progress.until(() => mails.count() >= fault.share * units * effects.length || over());
     await pause(fault.afterMs);
-    await make(fault, master, workers, progress);
+    await make(fault, stage, progress);
+    if (!over()) during += 1;
     say(`${fault.what} ${fault.whom} at ${mails.count()} mails`);
   }
   await progress.until(over);
   const tookMs = performance.now() - startedMs;
+  await server?.ready();
   await progress.until(() => workers.every((worker) => worker.isReady) && master.isReady);
-  const during = [...done];
+  const made = [...done];
   const finals = await Promise.all(epics.map(({ epic }) => cluster.status(epic)));
   await master.kill();
   await progress.until(() => master.isReady);
@@ -86,8 +96,11 @@ export async function play(
   return epics.map((it, i) => ({
     ...it,
     units,
+    leaseMs: options.leaseMs,
     planned: plan.length,
-    done: during,
+    done: made,
+    during,
+    sessions: stage.sessions,
     unexpected,
     mails: new Mails(sent.all.filter((mail) => mail.epic === it.epic)),
     sends: readNotes(cluster.path(`sends-${it.effect}.txt`)),
@@ -98,45 +111,71 @@ export async function play(
   }));
 }
 
-async function setUp(cluster: Cluster, { leaseMs, retryFirstMs, workers: count }: ChaosOptions) {
+type Stage = Awaited<ReturnType<typeof setUp>>;
+
+async function setUp(cluster: Cluster, options: ChaosOptions) {
+  const { leaseMs, retryFirstMs, workers: count } = options;
   const heartbeatMs = Math.round(leaseMs / 6);
   const settings = { leaseMs, heartbeatMs, lookAheadUnits: LOOK_AHEAD };
   const port = await lastingPort();
+  const nats = options.link === 'nats' ? await cluster.nats() : undefined;
+  const link = nats === undefined ? {} : { nats: nats.url };
+  const start = () => cluster.durableMaster(port, settings, link);
   const [stub, first] = await Promise.all([
     cluster.stub('--defer', '2%', '--reject', '1%'),
-    cluster.ready(cluster.durableMaster(port, settings)),
+    cluster.ready(start()),
   ]);
   await first.end('SIGTERM');
   keepRecords(cluster.path('data'));
   const done: Done[] = [];
   const unexpected: string[] = [];
-  const noting = {
-    onDone: (it: Done) => void done.push(it),
-    onUnexpected: (story: string) => void unexpected.push(story),
-  };
-  const start = () => cluster.durableMaster(port, settings);
+  const sessions = new Map<number, string>();
+  const onDone = (it: Done) => void done.push(it);
+  const noting = { onDone, onUnexpected: (story: string) => void unexpected.push(story) };
   const master = new Member({ whom: 'master', start, ready: /^master +(http:\S+)/, ...noting });
   const work = () =>
-    cluster.workerWith({ works: [WATCHED], slots: SLOTS, heartbeatMs, smtp: stub.url, retryFirstMs });
+    cluster.workerWith({
+      works: [WATCHED],
+      slots: SLOTS,
+      heartbeatMs,
+      smtp: stub.url,
+      retryFirstMs,
+      ...link,
+    });
+  const onReady = (pid: number, session: string) => void sessions.set(pid, session);
   const workers = Array.from(
     { length: count },
-    () => new Member({ whom: 'worker', start: work, ready: /worker ready id=(\S+)/, ...noting }),
+    () => new Member({ whom: 'worker', start: work, ready: /worker ready id=(\S+)/, onReady, ...noting }),
   );
   for (const member of [master, ...workers]) {
     if (!(await member.ready())) throw new Error(`a process did not start:\n${unexpected.join('\n')}`);
   }
-  return { stub, master, workers, done, unexpected };
+  const server = nats && new Server(nats, onDone);
+  return { stub, master, workers, server, sessions, done, unexpected };
 }
 
-async function make(fault: Fault, master: Member, workers: Member[], progress: Progress): Promise<void> {
-  let victim = master;
-  if (fault.whom === 'worker') {
-    await progress.until(() => workers.some((worker) => worker.isReady));
-    const ready = workers.filter((worker) => worker.isReady);
-    victim = ready[Math.floor(fault.lot * ready.length)] as Member;
-  } else if (!fault.early) await progress.until(() => master.isReady);
-  if (fault.what === 'stop') victim.stop(fault.stopMs);
-  else await victim.kill();
+async function make(fault: Fault, { master, workers, server }: Stage, progress: Progress): Promise<void> {
+  let victim: Member | Server | undefined;
+  switch (fault.whom) {
+    case 'master':
+      if (!fault.early) await progress.until(() => master.isReady);
+      victim = master;
+      break;
+    case 'worker': {
+      await progress.until(() => workers.some((worker) => worker.isReady));
+      const ready = workers.filter((worker) => worker.isReady);
+      victim = ready[Math.floor(fault.lot * ready.length)];
+      break;
+    }
+    case 'nats':
+      await server?.ready();
+      victim = server;
+      break;
+    default:
+      unreachable(fault.whom);
+  }
+  if (fault.what === 'stop') await victim?.stop(fault.awayMs);
+  else await victim?.kill(fault.awayMs);
 }
 
 /** Waits as long as mails go out or units settle; then it gives up. */

@@ -14,8 +14,11 @@ import { Client, type EpicStatus, type Totals, type Worker } from '../../client/
 import type { CoreSettings } from '../../master/core/state.ts';
 import type { MasterView } from '../../master/io/api.ts';
 import { generateRecipients } from '../../works/newsletter/main.ts';
+import { NatsServer } from '../tools/natsServer.ts';
+import { type FoundTool, natsServers } from '../tools.ts';
 import { type Journal, readJournal } from './journal.ts';
 import { type Mails, readMails } from './mails.ts';
+import { lastingPort } from './port.ts';
 import { GIMME, Process } from './process.ts';
 import { until } from './until.ts';
 
@@ -47,6 +50,14 @@ export type WorkerSettings = {
   smtp?: string;
   /** Longest first wait after a mail was deferred; 200 ms unless told. */
   retryFirstMs?: number;
+  /** The NATS server over which it reaches the master; by WebSocket unless told. */
+  nats?: string;
+};
+export type DurableSettings = {
+  /** The file that says what the master's disk does (`disk.cjs`). */
+  fate?: string;
+  /** The NATS server over which workers reach it; by WebSocket unless told. */
+  nats?: string;
 };
 
 export class Cluster {
@@ -54,6 +65,7 @@ export class Cluster {
   /** Address of the master, once it is started. */
   url = '';
   readonly #processes: Process[] = [];
+  readonly #servers: NatsServer[] = [];
   #named = 0;
 
   constructor(dir: string) {
@@ -95,10 +107,14 @@ export class Cluster {
 
   /**
    * Starts a master that keeps its journal, on this port, with settings that the command does not offer. It is
-   * returned before it is ready. Where a file `fate` is named, its disk does what that says (`disk.cjs`).
+   * returned before it is ready.
    */
-  durableMaster(port: number, settings: Partial<CoreSettings>, fate?: string): Process {
-    const config = { dataDir: this.path('data'), port, settings };
+  durableMaster(
+    port: number,
+    settings: Partial<CoreSettings>,
+    { fate, nats }: DurableSettings = {},
+  ): Process {
+    const config = { dataDir: this.path('data'), port, settings, nats };
     const disk = { NODE_OPTIONS: `--require "${fixture('disk.cjs')}"`, DISK_FATE: fate ?? '' };
     const env = fate === undefined ? {} : disk;
     return this.#start('master', fixture('master.ts'), [JSON.stringify(config)], env);
@@ -108,6 +124,14 @@ export class Cluster {
   async ready(master: Process): Promise<Process> {
     this.url = (await master.line(/^master +(http:\S+)/))[1] as string;
     return master;
+  }
+
+  /** Starts the newest nats-server that is here, on a port to which it can come back. */
+  async nats(): Promise<NatsServer> {
+    const { path } = natsServers().at(-1) as FoundTool;
+    const server = await NatsServer.start({ path, port: await lastingPort() });
+    this.#servers.push(server);
+    return server;
   }
 
   /** Starts `gimme smtp-stub` on a free port; it defers and rejects nothing unless told. */
@@ -224,6 +248,7 @@ export class Cluster {
       await process.ended;
       if (failed) console.error(process.lastWords());
     }
+    for (const server of this.#servers) await server.end();
     await rm(this.dir, { recursive: true, force: true });
   }
 }

@@ -15,6 +15,8 @@ const READY_MS = 10_000;
 export type NatsServerOptions = {
   /** The program. */
   path: string;
+  /** Where it listens; a free port unless told. */
+  port?: number;
   /** Settings in the server's own format, beside where it listens. */
   settings?: string;
   /** A file of settings instead, as it is but for where it listens and keeps its streams. */
@@ -34,13 +36,14 @@ export class NatsServer {
   readonly #config: string | undefined;
   readonly #env: Record<string, string>;
   #settings: string;
-  #port = -1;
+  #port: number;
   #running: Running | undefined;
   /** What the server logged, over all its runs. */
   readonly lines: string[] = [];
 
-  private constructor({ path, settings = '', config, env = {} }: NatsServerOptions) {
+  private constructor({ path, port = -1, settings = '', config, env = {} }: NatsServerOptions) {
     this.#path = path;
+    this.#port = port;
     this.#settings = settings;
     this.#config = config;
     this.#env = env;
