@@ -2,7 +2,8 @@
  * Leases: who still lives, which grants were lost on the way, what a lost session leaves behind, and
  * what a returning one may keep.
  *
- * A lease is per session and ages by `listenedMs` only: while the master itself stands still nobody expires.
+ * A lease is per session and ages by `listenedMs` only: while the master stands still or its link is down nobody
+ * expires.
  */
 import { eachOf, IntervalSet } from '../../shared/core/intervalSet.ts';
 import type { Heartbeat, HeldGrant, Hello, Ranges } from '../../shared/protocol/messages.ts';

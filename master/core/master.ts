@@ -28,6 +28,8 @@ import { type CoreSettings, DEFAULT_SETTINGS, MasterState, type Now, type StepOu
 export type MasterInput =
   /** The link is up, at first or again. */
   | { type: 'up' }
+  /** The link is down: no worker can be heard until it is up. */
+  | { type: 'down' }
   | { type: 'message'; from: string; message: WorkerMessage }
   | { type: 'submit'; epic: Omit<EpicRecordOf<'epic-submitted'>, 'k' | 'wallMs'> }
   | { type: 'cancel'; epic: string; reason: string }
@@ -69,10 +71,11 @@ export class Master {
     return s.output(now.monoMs + waitMs);
   }
 
-  /** Leases age only while the master listens: a step that comes late counts as one tick. */
+  /** Leases age only while the master can hear: a late step counts as one tick, time without a link as none. */
   #listen(now: Now): void {
     const s = this.state;
-    if (s.now.monoMs > 0) s.listenedMs += Math.min(Math.max(0, now.monoMs - s.now.monoMs), TICK_MS);
+    if (s.now.monoMs > 0 && s.linked)
+      s.listenedMs += Math.min(Math.max(0, now.monoMs - s.now.monoMs), TICK_MS);
     s.now = now;
   }
 
@@ -80,8 +83,12 @@ export class Master {
     const s = this.state;
     switch (input.type) {
       case 'up':
+        s.linked = true;
         // Over a hub of its own nobody hears it yet; over a server, workers that wait for a master may.
         return announce(s, worksWanting(s));
+      case 'down':
+        s.linked = false;
+        return;
       case 'message':
         return this.#message(input.from, input.message);
       case 'submit':

@@ -97,8 +97,10 @@ export class MasterState {
   };
   /** The store takes no records. */
   stalled = false;
+  /** Workers can reach this master. A hub of its own says so before any worker comes. */
+  linked = true;
   now: Now = { wallMs: 0, monoMs: 0 };
-  /** How long the master has listened: leases age by this, so a master that was stopped expires nobody. */
+  /** How long it has listened: leases age by this, so a master stopped or cut off expires nobody. */
   listenedMs = 0;
   /** Records written so far: the number of the newest. */
   recorded = 0;

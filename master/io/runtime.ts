@@ -134,6 +134,7 @@ export class MasterRuntime implements MasterApi {
       },
       onDown: (reason) => {
         this.#down = reason;
+        this.#step({ type: 'down' });
         this.#parts.log.warn('the link is down', { reason });
       },
     });
@@ -259,7 +260,8 @@ export class MasterRuntime implements MasterApi {
       return this.#parts.log.warn('refused a message', { from, code: error.code, why: error.message });
     }
     if (message.t === 'want-brief') void this.#briefSender.send(from, message.hash);
-    if (message.t === 'heartbeat') this.#steps.take(from, message.steps, (epic) => this.#isKnown(epic));
+    if (message.t === 'heartbeat')
+      this.#steps.take(from, message.steps, (epic) => this.#seen.epics.has(epic));
     this.#step({ type: 'message', from, message });
   }
 
@@ -374,10 +376,6 @@ export class MasterRuntime implements MasterApi {
     const changed = new Set(this.#changed);
     this.#changed.clear();
     for (const listener of this.#listeners) listener(changed);
-  }
-
-  #isKnown(id: string): boolean {
-    return this.#seen.epics.has(id);
   }
 
   #newestNamed(name: string): string | undefined {

@@ -34,6 +34,20 @@ describe('leases', () => {
     assert.equal(rig.core.state.counters.leasesExpired, 1);
   });
 
+  // Broke: a NATS server that was away for a lease cost every worker its own, and all they held was run again.
+  test('a master whose link is down expires nobody: no heartbeat can reach it', () => {
+    const rig = new Rig();
+    rig.granted(2);
+    rig.step({ type: 'down' });
+    rig.pass(10 * LEASE_MS);
+    assert.equal(rig.core.state.counters.leasesExpired, 0);
+    rig.step({ type: 'up' });
+    rig.pass(LEASE_MS / 2);
+    assert.equal(rig.core.state.counters.leasesExpired, 0, 'it has the rest of its lease to come back');
+    rig.pass(LEASE_MS / 2);
+    assert.equal(rig.core.state.counters.leasesExpired, 1);
+  });
+
   test('it wakes in time for the next tick, and never at once', () => {
     const rig = new Rig();
     for (const act of [
