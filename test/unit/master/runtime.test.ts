@@ -1,16 +1,21 @@
 /** The master's shell around its core: what it forgets, and what it takes while it stops. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { setImmediate as turn } from 'node:timers/promises';
 import { Ledger } from '../../../master/core/ledger.ts';
 import type { EpicRecord } from '../../../master/core/records.ts';
+import type { CoreSettings } from '../../../master/core/state.ts';
 import type { Briefs } from '../../../master/io/briefs.ts';
 import { MasterRuntime } from '../../../master/io/runtime.ts';
 import type { Spool } from '../../../master/io/spool.ts';
 import { MemoryStore } from '../../../master/io/stores/memory.ts';
 import { EPICS_FINISHED_KEPT_MAX } from '../../../shared/core/limits.ts';
 import { MemoryNetwork } from '../../../shared/io/bus/memory.ts';
+import type { Bus, BusHandlers } from '../../../shared/io/bus.ts';
 import { FakeClock } from '../../../shared/io/clock.ts';
 import { silentLog } from '../../../shared/io/log.ts';
+import { encodeFrame } from '../../../shared/protocol/codec.ts';
+import { PROTOCOL_VERSION } from '../../../shared/protocol/messages.ts';
 
 const submitted = (epic: string): EpicRecord => ({
   k: 'epic-submitted',
@@ -44,24 +49,64 @@ test('an epic that runs on does not keep those alive that end after it', () => {
   assert.equal(ledger.epics.size, EPICS_FINISHED_KEPT_MAX + 1);
 });
 
-test('a master that stops takes no epic any more: its store closes', async () => {
-  const clock = new FakeClock();
-  const store = new MemoryStore();
-  const runtime = new MasterRuntime(
-    {
-      id: 'm',
-      bus: new MemoryNetwork().master('m'),
-      store,
-      spool: {} as Spool,
-      briefs: { put: async () => 'b' } as unknown as Briefs,
-      clock,
-      log: silentLog,
-      newId: () => 'e',
-      onFatal: (error) => assert.fail(String(error)),
-    },
-    await store.open(),
-  );
+async function runtimeOver(
+  bus: Bus,
+  store: MemoryStore,
+  clock: FakeClock,
+  settings: Partial<CoreSettings> = {},
+): Promise<MasterRuntime> {
+  const parts = {
+    id: 'm',
+    bus,
+    store,
+    spool: {} as Spool,
+    briefs: { put: async () => 'b' } as unknown as Briefs,
+    clock,
+    log: silentLog,
+    newId: () => 'e',
+    settings,
+    onFatal: (error: unknown) => assert.fail(String(error)),
+  };
+  const runtime = new MasterRuntime(parts, await store.open());
   await runtime.open();
+  return runtime;
+}
+
+test('while its link is down a master takes no worker for lost; once it is up, it does', async () => {
+  let link: BusHandlers | undefined;
+  const bus: Bus = {
+    ...{ kind: 'nats', id: 'm', role: 'master' },
+    ...{ send: () => true, buffered: () => 0, close: async () => {} },
+    async open(handlers) {
+      link = handlers;
+      handlers.onUp();
+    },
+  };
+  const clock = new FakeClock();
+  const runtime = await runtimeOver(bus, new MemoryStore(), clock, { leaseMs: 3_000, heartbeatMs: 500 });
+  const self = { name: 'w', works: [], labels: {}, slots: 1, version: '0', held: [] };
+  link?.onFrame(
+    'w',
+    encodeFrame({ t: 'hello', v: PROTOCOL_VERSION, ...self, at: 1, lastGrant: 0, level: 0 }),
+  );
+  const pass = async (ms: number): Promise<void> => {
+    for (let passed = 0; passed < ms; passed += 100) {
+      clock.advance(100);
+      await turn(); // A tick takes what is queued first.
+    }
+  };
+  link?.onDown('the server is away');
+  await pass(30_000);
+  assert.equal(runtime.workers().length, 1);
+  link?.onUp();
+  await pass(3_500);
+  assert.equal(runtime.workers().length, 0);
+  await runtime.close();
+});
+
+test('a master that stops takes no epic any more: its store closes', async () => {
+  const store = new MemoryStore();
+  const runtime = await runtimeOver(new MemoryNetwork().master('m'), store, new FakeClock());
   const source = { type: 'range', from: 0, to: 1 } as const;
   const request = { work: 'job', source, brief: null };
   const early = runtime.submit(request);
