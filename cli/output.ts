@@ -2,12 +2,15 @@
  * What the command line writes: data to stdout, everything else to stderr. Owns the words and numbers
  * of an epic as a person reads them; it follows nothing and asks nothing.
  */
+import { arithmetic, count } from '../shared/core/arithmetic.ts';
 import { ERRORS, type ErrorCode } from '../shared/core/errors.ts';
-import type { EpicStatus, Totals } from '../shared/protocol/api.ts';
+import { LEASE_MS } from '../shared/core/limits.ts';
+import type { EpicStatus } from '../shared/protocol/api.ts';
+
+export { arithmetic, count } from '../shared/core/arithmetic.ts';
 
 export type Output = 'text' | 'json' | 'jsonl';
 
-const WHOLE = new Intl.NumberFormat('en-US', { maximumFractionDigits: 0 });
 /** Control characters that would move a terminal's cursor or forge a line. */
 // biome-ignore lint/suspicious/noControlCharactersInRegex: finding them is the purpose.
 const UNSAFE = /[\u0000-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069]+/g;
@@ -27,10 +30,6 @@ export function oneLine(text: string): string {
   return text.replace(UNSAFE, ' ').trim();
 }
 
-export function count(n: number): string {
-  return WHOLE.format(n);
-}
-
 /** `0.4s`, `7.4s`, `3m 12s`, `2h 5m`. */
 export function span(ms: number): string {
   const seconds = ms / 1_000;
@@ -38,15 +37,6 @@ export function span(ms: number): string {
   const minutes = Math.floor(seconds / 60);
   if (minutes < 60) return `${minutes}m ${Math.floor(seconds % 60)}s`;
   return `${Math.floor(minutes / 60)}h ${minutes % 60}m`;
-}
-
-/** The one line of arithmetic (promise G1). */
-export function arithmetic(t: Totals): string {
-  return (
-    `read ${count(t.read)} = succeeded ${count(t.succeeded)} + failed ${count(t.failed)}` +
-    ` + unknown ${count(t.unknown)} + skipped ${count(t.skipped)} + cancelled ${count(t.cancelled)}` +
-    ` + missing ${count(t.missing)} + outstanding ${count(t.outstanding)}`
-  );
 }
 
 /** What a person must know of the store. */
@@ -73,7 +63,21 @@ export function exitCodeOf(epic: EpicStatus): number {
 
 /** How an epic stands, in lines. */
 export function story(epic: EpicStatus): string[] {
-  return [headline(epic), `  ${arithmetic(epic.totals)}`, ...faultLines(epic)];
+  return [headline(epic), `  ${arithmetic(epic.totals)}`, ...closingLines(epic), ...faultLines(epic)];
+}
+
+/** Whether an epic was cancelled and what had begun may still report how it ended. */
+export function isClosing(epic: EpicStatus): boolean {
+  return epic.state === 'running' && epic.reason !== undefined;
+}
+
+function closingLines(epic: EpicStatus): string[] {
+  if (!isClosing(epic)) return [];
+  const { cancelled, outstanding } = epic.totals;
+  const begun =
+    `  ${count(cancelled)} units are cancelled; ${count(outstanding)} on workers may still report how they ended, ` +
+    `for at most ${span(LEASE_MS)}`;
+  return [epic.totalExact ? begun : `${begun}; the rest of the source is being counted as cancelled`];
 }
 
 /** Everything `epic get` shows. */
@@ -110,7 +114,9 @@ function headline(epic: EpicStatus): string {
   const name = oneLine(epic.name);
   switch (epic.state) {
     case 'running':
-      return `… ${name} is running`;
+      return isClosing(epic)
+        ? `… ${name} is being cancelled: ${oneLine(epic.reason ?? '')}`
+        : `… ${name} is running`;
     case 'finished':
       return `✓ ${name} finished${lasted(epic)}`;
     case 'failed':

@@ -19,10 +19,11 @@ import type { CoreSettings } from './core/state.ts';
 import { Briefs } from './io/briefs.ts';
 import { buildHttp } from './io/http.ts';
 import { MasterMetrics } from './io/metrics.ts';
-import { MasterRuntime } from './io/runtime.ts';
+import { MasterRuntime, type RuntimeObserver } from './io/runtime.ts';
 import { Spool } from './io/spool.ts';
 import type { Store } from './io/store.ts';
 import { SqliteStore } from './io/stores/sqlite.ts';
+import { StoryLog } from './io/storyLog.ts';
 
 export type MasterConfig = {
   host: string;
@@ -75,10 +76,13 @@ export async function startMaster(config: MasterConfig): Promise<RunningMaster> 
   const notFrames = (): number => (bus instanceof NatsBus ? bus.counts().notFrames : 0);
   await spool.keepOnly(runtime.spools());
   const metrics = new MasterMetrics({ version: VERSION, link: bus.kind, notFrames, ...runtime.inside() });
-  runtime.observe(metrics);
+  const story = new StoryLog(log, runtime.inside().state.sessions);
+  runtime.observe(both(metrics, story));
+  story.open();
   const noLink = bus.kind === 'nats' ? { noLink: NO_LINK } : {};
   const http = buildHttp({ api: runtime, spool, briefs, log, version: VERSION, server, metrics, ...noLink });
   const stop = async (): Promise<void> => {
+    story.close();
     await runtime.close();
     await http.close();
     await spool.close();
@@ -95,6 +99,22 @@ export async function startMaster(config: MasterConfig): Promise<RunningMaster> 
   const host = config.host.includes(':') ? `[${config.host}]` : config.host;
   const link = bus.kind === 'ws' ? 'websocket' : bus.kind;
   return { id, url: `http://${host}:${port}`, store: store.kind, link, stop };
+}
+
+/** Metrics count everything; the log has a line for what a person would look for. */
+function both(metrics: MasterMetrics, story: StoryLog): RuntimeObserver {
+  return {
+    synced(record, epic, wallMs) {
+      metrics.synced(record, epic, wallMs);
+      story.synced(record, epic);
+    },
+    appended: (seconds, records) => metrics.appended(seconds, records),
+    granted: (work, waitedMs) => metrics.granted(work, waitedMs),
+    linked() {
+      metrics.linked();
+      story.linked();
+    },
+  };
 }
 
 function busOf({ nats, log }: MasterConfig, id: string, server: Server): Bus {

@@ -3,7 +3,7 @@ import type { Command } from 'commander';
 import { Client } from '../../client/index.ts';
 import { readConfig } from '../../shared/io/config.ts';
 import { addSettings, example } from '../options.ts';
-import { print, say, story } from '../output.ts';
+import { isClosing, print, say, story } from '../output.ts';
 import { CLIENT } from '../settings.ts';
 
 export function addCancel(epic: Command, ended: (exitCode: number) => void): void {
@@ -18,7 +18,8 @@ export function addCancel(epic: Command, ended: (exitCode: number) => void): voi
     const status = await new Client({ master }).cancel(idOrName, flags.reason);
     if (output === 'text') for (const line of story(status)) print(line);
     else print(JSON.stringify(status));
-    if (output === 'text') say(`Next: gimme epic get ${status.id}`);
+    const verb = isClosing(status) ? 'watch' : 'get';
+    if (output === 'text') say(`Next: gimme epic ${verb} ${status.id}`);
     ended(0);
   });
 }

@@ -14,11 +14,13 @@ test(
     await watching.line(/: +0\/10 /);
     await master.end('SIGKILL');
     await watching.line(/^master is gone, trying again$/);
-    await c.master(port);
+    const again = await c.master(port);
     await watching.line(/^master is back$/);
     await c.client.cancel(id, 'seen enough');
     const { code } = await watching.gone('after the cancel');
     assert.equal(code, 5, watching.lastWords());
+    await again.line(/ epic is being cancelled .*reason="seen enough"/);
+    await again.line(/ epic cancelled .* cancelled 10 \+ missing 0 \+ outstanding 0/);
     const notes = watching.err.filter((line) => line.startsWith('master is'));
     assert.deepEqual(notes, ['master is gone, trying again', 'master is back']);
     assert.match(watching.out.join('\n'), /cancelled .*: seen enough\n {2}read 10 = .* cancelled 10 /);

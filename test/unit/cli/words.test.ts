@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { disagreements } from '../../../cli/commands/demo.ts';
-import { arithmetic, exitCodeOf, oneLine, span, table } from '../../../cli/output.ts';
+import { arithmetic, exitCodeOf, oneLine, span, story, table } from '../../../cli/output.ts';
 import { CLIENT, DEMO, MASTER, SMTP_STUB, WORKER } from '../../../cli/settings.ts';
 import { GimmeError } from '../../../shared/core/errors.ts';
 import { readConfig, type Settings } from '../../../shared/io/config.ts';
@@ -23,6 +23,24 @@ test('exit codes of ends', () => {
   assert.equal(exitCodeOf({ ...epic, ...ended(1) }), 6);
   assert.equal(exitCodeOf({ ...epic, state: 'failed' }), 5);
   assert.equal(exitCodeOf({ ...epic, state: 'cancelled' }), 5);
+});
+
+test('an epic that closes says what is cancelled and what may still come', () => {
+  const totals = { ...statusOf('e').totals, read: 5_000, cancelled: 4_984, outstanding: 16 };
+  const closing = { ...statusOf('e'), reason: 'wrong subject', totals, totalExact: false };
+  assert.deepEqual(story(closing), [
+    '… e is being cancelled: wrong subject',
+    `  ${arithmetic(totals)}`,
+    '  4,984 units are cancelled; 16 on workers may still report how they ended, for at most 30.0s; ' +
+      'the rest of the source is being counted as cancelled',
+  ]);
+  const over = {
+    ...closing,
+    state: 'cancelled' as const,
+    totals: { ...totals, cancelled: 5_000, outstanding: 0 },
+  };
+  assert.deepEqual(story(over).length, 2);
+  assert.match(story({ ...over, reason: '' })[0] ?? '', /^✗ e cancelled$/);
 });
 
 test('spans and harmless lines', () => {
