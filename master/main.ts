@@ -3,7 +3,7 @@
  * over NATS it is made before that port is taken, so that no epic is accepted by a master that cannot start.
  */
 import { randomBytes } from 'node:crypto';
-import { mkdir } from 'node:fs/promises';
+import { access, constants, mkdir } from 'node:fs/promises';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { FastifyInstance } from 'fastify';
@@ -17,6 +17,7 @@ import type { Log } from '../shared/io/log.ts';
 import { VERSION } from '../shared/io/version.ts';
 import type { CoreSettings } from './core/state.ts';
 import { Briefs } from './io/briefs.ts';
+import { storeFault } from './io/durableDir.ts';
 import { buildHttp } from './io/http.ts';
 import { MasterMetrics } from './io/metrics.ts';
 import { MasterRuntime, type RuntimeObserver } from './io/runtime.ts';
@@ -50,9 +51,7 @@ export async function startMaster(config: MasterConfig): Promise<RunningMaster> 
   const id = idFrom(randomBytes(15));
   const server = createServer();
   const bus = busOf(config, id, server);
-  await mkdir(config.dataDir, { recursive: true }).catch((cause: unknown) => {
-    throw new GimmeError('store_failed', `cannot make the data directory ${config.dataDir}`, { cause });
-  });
+  await makeWritable(config.dataDir);
   // First of all: it takes the lock, and what follows tidies the directory.
   const store = config.store ?? new SqliteStore(config.dataDir);
   const opened = await store.open();
@@ -119,6 +118,16 @@ function both(metrics: MasterMetrics, story: StoryLog): RuntimeObserver {
 
 function busOf({ nats, log }: MasterConfig, id: string, server: Server): Bus {
   return nats ? new NatsBus({ id, role: 'master', log, ...nats }) : new WsHub({ id, server, log });
+}
+
+/** SQLite would say of a directory that cannot be written only that a file cannot be opened. */
+async function makeWritable(dir: string): Promise<void> {
+  try {
+    await mkdir(dir, { recursive: true });
+    await access(dir, constants.W_OK);
+  } catch (error) {
+    throw storeFault(error, `cannot use the data directory ${dir}`);
+  }
 }
 
 async function listen(http: FastifyInstance, { host, port }: MasterConfig): Promise<void> {

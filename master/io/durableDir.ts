@@ -64,6 +64,8 @@ const CURES: Record<string, string> = {
   EACCES: 'permission denied; correct the owner or choose another with --data',
   EPERM: 'permission denied; correct the owner or choose another with --data',
   ENOENT: 'it is not there; something outside Gimmework removed it',
+  EEXIST: 'a file is in its place; choose another with --data',
+  ENOTDIR: 'a file is in its place; choose another with --data',
   EMFILE: 'too many open files; raise the limit (ulimit -n)',
   ENFILE: 'too many open files on this machine; raise the limit',
 };

@@ -4,15 +4,13 @@
  * fault is put into SQLite's own calls; where a small file system can be mounted, a really full one is shown too.
  */
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmdirSync } from 'node:fs';
-import { open, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { mkdirSync } from 'node:fs';
+import { rm, writeFile } from 'node:fs/promises';
 import { describe, test } from 'node:test';
 import { setTimeout as pass } from 'node:timers/promises';
 import { type GimmeError, ndjson, range } from '../../client/index.ts';
 import { assertTotals, type Cluster, RECOVERY_WORKS, withCluster } from '../processes/cluster.ts';
+import { canMount, fillUp, mount, unmount } from '../processes/mount.ts';
 import { readNotes, twice, writeRows } from '../processes/notes.ts';
 import { lastingPort } from '../processes/port.ts';
 import { until } from '../processes/until.ts';
@@ -22,7 +20,6 @@ const UNIT_BYTES = 200;
 /** Workers come back within a lease, also where a start takes seconds: nothing may run twice. */
 const SETTINGS = { leaseMs: 5_000, heartbeatMs: 500 };
 const STILL_MS = 600;
-const MB = 1024 * 1024;
 const BRIEF = { file: 'notes.txt', ms: 10 };
 
 type Disk = {
@@ -156,37 +153,4 @@ function assertOnce(c: Cluster): void {
   const notes = readNotes(c.path(BRIEF.file));
   assert.deepEqual(twice(notes), []);
   assert.equal(notes.length, ROWS);
-}
-
-/** Writes until there is no room left, not for a byte. */
-async function fillUp(path: string): Promise<void> {
-  const file = await open(path, 'w');
-  for (let bytes = MB; bytes >= 1; ) {
-    const written = await file.write(Buffer.alloc(bytes)).catch((error: unknown) => {
-      if ((error as NodeJS.ErrnoException).code !== 'ENOSPC') throw error;
-      return undefined;
-    });
-    if (!written) bytes = bytes === 1 ? 0 : Math.ceil(bytes / 16);
-  }
-  await file.close();
-}
-
-function canMount(): boolean {
-  const dir = mkdtempSync(join(tmpdir(), 'gimmework-mount-'));
-  const can = run('mount', '-t', 'tmpfs', '-o', 'size=1m', 'tmpfs', dir);
-  if (can) unmount(dir);
-  rmdirSync(dir);
-  return can;
-}
-
-function mount(dir: string, mb: number): void {
-  assert.ok(run('mount', '-t', 'tmpfs', '-o', `size=${mb}m`, 'tmpfs', dir), `cannot mount on ${dir}`);
-}
-
-function unmount(dir: string): void {
-  assert.ok(run('umount', '--lazy', dir), `cannot unmount ${dir}`);
-}
-
-function run(command: string, ...args: string[]): boolean {
-  return spawnSync(command, args, { stdio: 'ignore' }).status === 0;
 }

@@ -10,6 +10,7 @@ import { Worker } from 'node:worker_threads';
 import { type ErrorCode, GimmeError } from '../../../shared/core/errors.ts';
 import type { EpicRecord } from '../../core/records.ts';
 import type { Opened, Store } from '../store.ts';
+import { damaged } from './sqliteFile.ts';
 
 export type Request =
   | { id: number; type: 'open'; dir: string }
@@ -51,8 +52,13 @@ export class SqliteStore implements Store {
       throw error;
     });
     if (!opened) throw new GimmeError('internal', 'the store opened without saying what is in it');
-    const records = opened.records.flatMap((text) => JSON.parse(text) as EpicRecord[]);
-    return { term: opened.term, records };
+    try {
+      const records = opened.records.flatMap((text) => JSON.parse(text) as EpicRecord[]);
+      return { term: opened.term, records };
+    } catch (error) {
+      await this.close();
+      throw damaged(this.#dir, (error as Error).message);
+    }
   }
 
   /** Throws disk_full (nothing was written; try again) or store_failed. */

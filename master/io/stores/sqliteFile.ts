@@ -82,8 +82,7 @@ export class SqliteFile {
       database.pragma(`user_version = ${MIGRATIONS.length}`);
     })();
     const fault = database.pragma('quick_check(1)', { simple: true });
-    if (fault !== 'ok')
-      throw new GimmeError('data_corrupt', `the journal in ${this.dir} is damaged: ${String(fault)}`);
+    if (fault !== 'ok') throw damaged(this.dir, String(fault));
   }
 
   /** K2 */
@@ -107,12 +106,19 @@ export function sqliteFault(error: unknown, dir: string): { code: ErrorCode; mes
       message: `the data directory ${dir} is in use by ${ownerOf(dir)}: ${cure}`,
     };
   }
-  if (code.startsWith('SQLITE_CORRUPT') || code === 'SQLITE_NOTADB') {
-    const cure = 'restore it from a backup or choose another --data';
-    return { code: 'data_corrupt', message: `the journal in ${dir} is damaged (${why}): ${cure}` };
+  if (code.startsWith('SQLITE_CORRUPT') || code === 'SQLITE_NOTADB') return damaged(dir, why);
+  if (code.startsWith('SQLITE_CANTOPEN') || code.startsWith('SQLITE_READONLY')) {
+    const cure = 'correct its owner and mode, or choose another --data';
+    return { code: 'store_failed', message: `cannot open the journal in ${dir}: ${cure}` };
   }
   if (code === 'SQLITE_FULL') return { code: 'disk_full', message: `the disk of ${dir} is full: make room` };
   return { code: 'store_failed', message: `cannot use the journal in ${dir}: ${why} ${code}`.trim() };
+}
+
+/** The refusal of a journal that is not as it was written. */
+export function damaged(dir: string, why: string): GimmeError {
+  const cure = 'restore it from a backup or choose another --data';
+  return new GimmeError('data_corrupt', `the journal in ${dir} is damaged (${why}): ${cure}`);
 }
 
 function ownerOf(dir: string): string {
