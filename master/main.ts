@@ -21,6 +21,7 @@ import { storeFault } from './io/durableDir.ts';
 import { buildHttp } from './io/http.ts';
 import { MasterMetrics } from './io/metrics.ts';
 import { MasterRuntime, type RuntimeObserver } from './io/runtime.ts';
+import { openSeal } from './io/secret.ts';
 import { Spool } from './io/spool.ts';
 import type { Store } from './io/store.ts';
 import { SqliteStore } from './io/stores/sqlite.ts';
@@ -55,6 +56,7 @@ export async function startMaster(config: MasterConfig): Promise<RunningMaster> 
   // First of all: it takes the lock, and what follows tidies the directory.
   const store = config.store ?? new SqliteStore(config.dataDir);
   const opened = await store.open();
+  const seal = await openSeal(config.dataDir);
   const spool = await Spool.open(config.dataDir);
   const briefs = await Briefs.open(config.dataDir);
   const runtime = new MasterRuntime(
@@ -67,6 +69,7 @@ export async function startMaster(config: MasterConfig): Promise<RunningMaster> 
       clock: systemClock,
       log,
       newId: () => idFrom(randomBytes(15)),
+      seal,
       ...(config.settings && { settings: config.settings }),
       onFatal: (error) => endNow(log, error),
     },

@@ -10,6 +10,7 @@ import { eachOf, IntervalSet } from '../../shared/core/intervalSet.ts';
 import { GRANT_UNITS_MAX, GRANT_UNITS_WORTH, REPORT_UNITS_MAX } from '../../shared/core/limits.ts';
 import type { Work } from '../../shared/protocol/messages.ts';
 import { type Cut, type Grant, grantKey, type LiveEpic } from './live.ts';
+import { sealOf } from './seal.ts';
 import type { Session } from './session.ts';
 import type { MasterState } from './state.ts';
 
@@ -99,6 +100,7 @@ function grant(s: MasterState, session: Session, live: LiveEpic, cut: Cut): void
     work: epic.work,
     brief: epic.brief,
     units: cut.units,
+    seal: sealOf(s.seal, session.id, { epic: epic.id, term: s.term, n }, cut.units),
   };
   const again = resumesOf(live, held);
   if (again.length > 0) message.again = again;

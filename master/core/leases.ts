@@ -10,6 +10,7 @@ import type { Heartbeat, HeldGrant, Hello, Ranges } from '../../shared/protocol/
 import { giveUp } from './closing.ts';
 import { type Grant, grantKey, type LiveEpic } from './live.ts';
 import type { Token } from './records.ts';
+import { sealOf } from './seal.ts';
 import { Session } from './session.ts';
 import { isSame } from './settling.ts';
 import type { MasterState } from './state.ts';
@@ -29,9 +30,15 @@ export function takeHello(s: MasterState, id: string, hello: Hello): Session {
   s.sessions.set(id, session);
   session.introduce(hello);
   hear(s, session);
-  session.demand(hello);
+  // A late one knows less of what the session holds than the one before it did.
+  const isNewest = session.demand(hello);
+  if (isNewest) session.outlived.clear();
   session.restamp(s.listenedMs);
-  for (const held of hello.held) reattach(s, session, held);
+  for (const held of hello.held) {
+    const lost = reattach(s, session, held);
+    if (!isNewest || lost.isEmpty) continue;
+    session.outlived.set(grantKey(held.term, held.n), { epic: held.epic, units: lost });
+  }
   if (session.oldestSentMs !== undefined) probe(s, session);
   for (const live of s.live.values()) s.touched.add(live);
   s.weigh(session);
@@ -51,8 +58,8 @@ export function takeHeartbeat(s: MasterState, session: Session, beat: Heartbeat)
 /** Asks a session where it stands, by a grant of nothing: the answer tells which grants before it were lost. */
 function probe(s: MasterState, session: Session): void {
   const n = session.number(0, s.listenedMs);
-  const nothing = { t: 'work', term: s.term, n, epic: '-', work: '-', brief: '', units: [] } as const;
-  s.send(session.id, nothing, session.after);
+  const nothing = { epic: '-', work: '-', brief: '', units: [], seal: '' };
+  s.send(session.id, { t: 'work', term: s.term, n, ...nothing }, session.after);
 }
 
 /**
@@ -73,10 +80,28 @@ function dropLost(s: MasterState, session: Session, { held, older = [] }: Heartb
   }
 }
 
-/** Lets a session keep what it says it holds where nobody else has it; the rest it is told to drop. */
-function reattach(s: MasterState, session: Session, held: HeldGrant): void {
-  if (held.term > s.term || session.grants.has(grantKey(held.term, held.n))) return;
-  const live = s.liveOf(held.epic);
+/**
+ * Lets a session keep what it says it holds where it was granted that and nobody else has it; the rest it is told
+ * to drop. Returns what of its grant is unsettled and not its own any more.
+ */
+function reattach(s: MasterState, session: Session, claim: HeldGrant): IntervalSet {
+  const { epic, term, n, granted = claim.units } = claim;
+  if (term > s.term) return new IntervalSet();
+  if (claim.seal !== sealOf(s.seal, session.id, claim, granted)) {
+    s.counters.refused += 1;
+    s.abort(session.id, epic, claim.units);
+    return new IntervalSet();
+  }
+  if (term === s.term) session.passed(n);
+  const held = { ...claim, units: IntervalSet.of(granted).intersect(claim.units) };
+  const live = s.liveOf(epic);
+  if (!session.grants.has(grantKey(term, n))) attach(s, session, live, held);
+  const lost = IntervalSet.of(live ? live.epic.settled.missingFrom(held.units) : []);
+  lost.removeAll(session.grants.get(grantKey(term, n))?.units.ranges() ?? []);
+  return lost;
+}
+
+function attach(s: MasterState, session: Session, live: LiveEpic | undefined, held: HeldGrant): void {
   const mine = live ? unclaimed(live, session, held) : [];
   if (live && mine.length > 0 && (live.epic.closing === undefined || !live.heldBack.isEmpty)) {
     live.takeSettled(mine);

@@ -20,6 +20,7 @@ import { expireLeases, forgetExpired, hear, lapse, takeHeartbeat, takeHello } fr
 import { endIfEmpty, readFailed, takeBatch, wantReads } from './reading.ts';
 import type { EpicRecord, EpicRecordOf } from './records.ts';
 import { endRecovery, recover } from './recovery.ts';
+import type { Seal } from './seal.ts';
 import type { Session } from './session.ts';
 import { takeBegin, takeReports } from './settling.ts';
 import type { Batch } from './source.ts';
@@ -45,8 +46,10 @@ export class Master {
   readonly state: MasterState;
   readonly #availability = new Availability();
 
-  constructor(options: { id: string; term: number; settings?: Partial<CoreSettings> }) {
-    this.state = new MasterState(options.id, options.term, { ...DEFAULT_SETTINGS, ...options.settings });
+  /** `seal` signs grants; it is the same for all masters of one store. */
+  constructor(options: { id: string; term: number; seal: Seal; settings?: Partial<CoreSettings> }) {
+    const { id, term, seal } = options;
+    this.state = new MasterState(id, term, { ...DEFAULT_SETTINGS, ...options.settings }, seal);
   }
 
   /** Replays what the processes before this one wrote. Called once, before the first step. */

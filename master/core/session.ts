@@ -6,6 +6,7 @@
  *     message never changes how much a worker ends up holding (G8).
  * S2: grant numbers of a session never repeat within a term, also not after its lease expired.
  */
+import type { IntervalSet } from '../../shared/core/intervalSet.ts';
 import { HELD_BYTES_MAX } from '../../shared/core/limits.ts';
 import type { Demand, Hello, StepCounters, WorkManifest } from '../../shared/protocol/messages.ts';
 import type { Grant } from './live.ts';
@@ -23,6 +24,11 @@ export class Session {
   slots = 0;
   /** By `grantKey`. */
   readonly grants = new Map<number, Grant>();
+  /**
+   * By `grantKey`, unsettled units that its last Hello proved to be granted to it and that it does not hold any more:
+   * they may be running there, so what it says of how they ended counts.
+   */
+  readonly outlived = new Map<number, { epic: string; units: IntervalSet }>();
   /** Bytes of the units in its grants, about. */
   bytes = 0;
   /** Listening time at which the lease lapses. */
@@ -85,7 +91,12 @@ export class Session {
     this.slots = hello.slots;
     this.expired = false;
     this.draining = false;
-    this.#nextN = Math.max(this.#nextN, hello.lastGrant + 1); // S2
+    this.passed(hello.lastGrant);
+  }
+
+  /** Passes a number that was granted before (S2). */
+  passed(n: number): void {
+    this.#nextN = Math.max(this.#nextN, n + 1);
   }
 
   /** Takes a demand. Returns false when it is older than one already taken. */
@@ -118,6 +129,7 @@ export class Session {
   expire(): void {
     this.expired = true;
     this.grants.clear();
+    this.outlived.clear();
     this.bytes = 0;
     this.#level = 0;
     this.steps = {};

@@ -3,9 +3,11 @@
  *
  * T1: the holder of a unit decides its outcome. A stale token's success or permanent failure settles a
  *     unit that is still unsettled, and whose effect no other token has begun, and aborts its other holder;
- *     its retries and hand-backs are ignored.
+ *     its retries and hand-backs are ignored. It must have proved by a Hello that the unit was granted to it.
  * T2: everything reported is answered by Settled, after the records that it caused, also what changed
  *     nothing: the worker may forget it. While the store stands still only what changed something is.
+ *     A success or failure of an unsettled unit without that proof is refused and not answered: its sender is
+ *     asked to say Hello, and says it again.
  * T3: a begin is answered `go` only for units this token holds, after `begun` is durable.
  */
 import { countOf, eachOf, IntervalSet } from '../../shared/core/intervalSet.ts';
@@ -17,7 +19,15 @@ import type { Session } from './session.ts';
 import type { MasterState } from './state.ts';
 
 /** A report with what it is about looked up. */
-type Case = { live: LiveEpic; grant: Grant | undefined; by: Token };
+type Case = {
+  live: LiveEpic;
+  grant: Grant | undefined;
+  by: Token;
+  /** Units that this token lost and may still say the outcome of (T1). */
+  outlived: IntervalSet;
+  /** Units whose outcome it may not say. */
+  refused: IntervalSet;
+};
 
 /** Takes the reports of a message numbered `at`. */
 export function takeReports(
@@ -29,12 +39,19 @@ export function takeReports(
   if (reports.length === 0) return;
   const before = s.recorded;
   const answers = new Map<number, { n: number; units: Ranges }[]>();
+  let isRefused = false;
   for (const report of reports) {
-    takeReport(s, session, report, at);
-    const answer = { n: report.n, units: allUnits(report) };
+    const refused = takeReport(s, session, report, at);
+    const units = allUnits(report);
+    const answer = { n: report.n, units: refused.isEmpty ? units : refused.missingFrom(units) };
+    isRefused ||= !refused.isEmpty;
     const ofTerm = answers.get(report.term);
     if (ofTerm) ofTerm.push(answer);
     else answers.set(report.term, [answer]);
+  }
+  if (isRefused) {
+    const message = 'it reported units that it did not prove to be its own: say hello with what it holds';
+    s.send(session.id, { t: 'refused', code: 'unknown_session', message });
   }
   if (isSaidAgain(s, before)) return;
   for (const [term, grants] of answers) {
@@ -82,15 +99,17 @@ function cancelUnbegun(s: MasterState, grant: Grant, units: Ranges): void {
   s.putBack(grant.live, free);
 }
 
-function takeReport(s: MasterState, session: Session, report: GrantReport, at: number): void {
+/** Returns the units whose outcome its sender may not say. */
+function takeReport(s: MasterState, session: Session, report: GrantReport, at: number): IntervalSet {
   const live = s.liveOf(report.epic);
   if (!live || reachesBeyond(report, live.epic.read)) {
     if (live) s.counters.refused += 1;
     else s.stale('-');
-    return;
+    return new IntervalSet();
   }
   const by: Token = { session: session.id, term: report.term, n: report.n };
-  const about: Case = { live, grant: grantOf(session, report), by };
+  const outlived = outlivedOf(session, report);
+  const about: Case = { live, grant: grantOf(session, report), by, outlived, refused: new IntervalSet() };
   if (report.ok) takeSuccess(s, about, report.ok, 'succeeded');
   if (report.skipped) takeSuccess(s, about, report.skipped, 'skipped');
   if (report.failed) takeFailures(s, about, report.failed);
@@ -99,6 +118,9 @@ function takeReport(s: MasterState, session: Session, report: GrantReport, at: n
   if (report.later) takeLater(s, about, report.later);
   if (report.cleared && at > session.beganAt) takeCleared(s, about, report.cleared);
   s.touched.add(live);
+  if (!outlived.isEmpty) outlived.removeAll(allUnits(report));
+  if (!about.refused.isEmpty) s.counters.refused += 1;
+  return about.refused;
 }
 
 function takeSuccess(s: MasterState, about: Case, units: Ranges, outcome: 'succeeded' | 'skipped'): void {
@@ -172,21 +194,24 @@ function holding(s: MasterState, about: Case, units: Ranges): Ranges {
   return mine;
 }
 
-/** Returns the units that this report settles: those it holds, and unsettled ones of a stale token (T1). */
+/** Returns the units that this report settles: those it holds, and unsettled ones that it lost (T1). */
 function claim(s: MasterState, about: Case, units: Ranges): Ranges {
-  const released = about.grant ? s.release(about.grant, units) : 0;
-  if (released === countOf(units)) return units;
-  s.stale(about.live.epic.work);
-  const unsettled = withoutBegun(about, about.live.epic.settled.missingFrom(units));
-  if (unsettled.length === 0) return unsettled;
-  about.live.takeSettled(unsettled);
-  for (const other of about.live.grants) {
-    const theirs = other.units.intersect(unsettled);
+  const { live, outlived } = about;
+  const settling = IntervalSet.of(holding(s, about, units));
+  if (settling.count === countOf(units)) return units;
+  const others = live.epic.settled.missingFrom(settling.missingFrom(units));
+  about.refused.addAll(outlived.missingFrom(others));
+  const lost = withoutBegun(about, outlived.intersect(others));
+  if (lost.length === 0) return settling.ranges();
+  live.takeSettled(lost);
+  for (const other of live.grants) {
+    const theirs = other.units.intersect(lost);
     if (theirs.length === 0) continue;
     s.release(other, theirs);
-    s.abort(other.session, about.live.epic.id, theirs);
+    s.abort(other.session, live.epic.id, theirs);
   }
-  return unsettled;
+  settling.addAll(lost);
+  return settling.ranges();
 }
 
 /** Units of this list whose effect no other token has begun. */
@@ -221,6 +246,11 @@ function resolvable(about: Case, units: Ranges): Ranges {
 function grantOf(session: Session, token: { epic: string; term: number; n: number }): Grant | undefined {
   const grant = session.grants.get(grantKey(token.term, token.n));
   return grant?.live.epic.id === token.epic ? grant : undefined;
+}
+
+function outlivedOf(session: Session, { epic, term, n }: GrantReport): IntervalSet {
+  const outlived = session.outlived.get(grantKey(term, n));
+  return outlived?.epic === epic ? outlived.units : new IntervalSet();
 }
 
 function unitsOf(items: readonly { unit: number }[]): Ranges {

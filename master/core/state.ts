@@ -18,6 +18,7 @@ import type { MasterMessage, Ranges } from '../../shared/protocol/messages.ts';
 import { Ledger } from './ledger.ts';
 import { type Grant, grantKey, LiveEpic, type Read } from './live.ts';
 import type { EpicRecord } from './records.ts';
+import type { Seal } from './seal.ts';
 import type { Session } from './session.ts';
 
 /** Wall time for due times, monotonic time for leases. Both in milliseconds. */
@@ -77,6 +78,7 @@ export class MasterState {
   readonly id: string;
   readonly term: number;
   readonly settings: CoreSettings;
+  readonly seal: Seal;
   readonly ledger = new Ledger();
   readonly live = new Map<string, LiveEpic>();
   readonly sessions = new Map<string, Session>();
@@ -109,10 +111,11 @@ export class MasterState {
   #reads: ReadWanted[] = [];
   #waits: { work: string; ms: number }[] = [];
 
-  constructor(id: string, term: number, settings: CoreSettings) {
+  constructor(id: string, term: number, settings: CoreSettings, seal: Seal) {
     this.id = id;
     this.term = term;
     this.settings = settings;
+    this.seal = seal;
   }
 
   /** Writes a record and applies it: nothing else changes durable state. */

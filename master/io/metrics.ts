@@ -246,7 +246,7 @@ export class MasterMetrics {
     this.#mirror('grants_lost_total', 'Grants lost on the way and granted again', () => counters.grantsLost);
     this.#mirror(
       'refused_messages_total',
-      'Messages refused: malformed, or of a session not known',
+      'Messages refused: malformed, of a session not known, or about units that were not granted to it',
       () => counters.refused + notFrames(),
     );
     this.#mirror('work_available_total', 'Broadcasts of WorkAvailable', () => counters.rounds);

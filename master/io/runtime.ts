@@ -41,6 +41,7 @@ export type RuntimeParts = {
   clock: Clock;
   log: Log;
   newId: () => string;
+  seal: MasterState['seal'];
   settings?: Partial<CoreSettings>;
   /** Ends the process: the store failed, or an invariant broke. */
   onFatal: (error: unknown) => void;
@@ -87,8 +88,8 @@ export class MasterRuntime implements MasterApi {
   constructor(parts: RuntimeParts, opened: Opened) {
     this.#parts = parts;
     this.id = parts.id;
-    const { term } = opened;
-    this.#core = new Master({ id: parts.id, term, ...(parts.settings && { settings: parts.settings }) });
+    const { id, seal, settings } = parts;
+    this.#core = new Master({ id, term: opened.term, seal, ...(settings && { settings }) });
     this.#core.recover(opened.records);
     for (const record of opened.records) this.#see(record);
     this.#journal = new Journal({
@@ -325,8 +326,7 @@ export class MasterRuntime implements MasterApi {
 
   #send(outgoing: Outgoing): void {
     const frame = encodeFrame(outgoing.message, outgoing.payload);
-    const { to } = outgoing;
-    switch (to) {
+    switch (outgoing.to) {
       case 'worker':
         this.#parts.bus.send({ to: 'worker', id: outgoing.session }, frame);
         return;
@@ -334,7 +334,7 @@ export class MasterRuntime implements MasterApi {
         this.#parts.bus.send({ to: 'workers' }, frame);
         return;
       default:
-        unreachable(to);
+        unreachable(outgoing);
     }
   }
 

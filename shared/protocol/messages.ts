@@ -69,8 +69,18 @@ export type Hello = Demand & {
   version: string;
   held: HeldGrant[];
 };
-/** A grant that a session still holds, with its units not yet told settled. */
-export type HeldGrant = { epic: string; term: number; n: number; units: Ranges };
+/**
+ * A grant that a session still holds, with its units not yet told settled. `seal` is that of the Work; `granted`
+ * its units then, where they were more.
+ */
+export type HeldGrant = {
+  epic: string;
+  term: number;
+  n: number;
+  units: Ranges;
+  seal: string;
+  granted?: Ranges;
+};
 export type Heartbeat = Demand & {
   t: 'heartbeat';
   /** Numbers of the grants of the current term still held: a number up to `lastGrant` not in here was lost. */
@@ -102,6 +112,8 @@ export type Work = {
   work: string;
   brief: string;
   units: Ranges;
+  /** The master's signature on this grant, by which the session may claim it again. Empty where there are no units. */
+  seal: string;
   /** Only units that are not at their first attempt or first step. */
   again?: { unit: number; attempt: number; step: number }[];
 };

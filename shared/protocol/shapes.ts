@@ -65,7 +65,14 @@ const workManifest: Shape<WorkManifest> = {
   hash: id,
   steps: listOf(fieldsOf(stepManifest), STEPS_MAX),
 };
-const heldGrant: Shape<HeldGrant> = { epic: id, term: whole, n: whole, units: granted };
+const heldGrant: Shape<HeldGrant> = {
+  epic: id,
+  term: whole,
+  n: whole,
+  units: granted,
+  seal: idOrNone,
+  granted: optional(granted),
+};
 const unitFault: Shape<UnitFault> = { unit: whole, code: id, message: text, step: idOrNone, attempt: whole };
 const unitLater: Shape<UnitLater> = {
   unit: whole,
@@ -142,6 +149,7 @@ export const MASTER_SHAPES: Shapes<MasterMessage> = {
     work: id,
     brief: idOrNone,
     units: granted,
+    seal: idOrNone,
     again: optional(listOf(fieldsOf(againUnit), GRANT_UNITS_MAX)),
   },
   proceed: { t: oneOf('proceed'), term: whole, n: whole, at: whole, go: granted, skip: granted },

@@ -2,6 +2,7 @@
  * A cluster within the test's process: the real shells and cores of one master and some workers, over a
  * link of the test's choice, with real spools in a folder of its own. Time may run faster than by the wall.
  */
+import { randomBytes } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -11,6 +12,7 @@ import type { Batch, SourceSpec } from '../../master/core/source.ts';
 import type { CoreSettings } from '../../master/core/state.ts';
 import { Briefs } from '../../master/io/briefs.ts';
 import { MasterRuntime } from '../../master/io/runtime.ts';
+import { sealWith } from '../../master/io/secret.ts';
 import { Spool } from '../../master/io/spool.ts';
 import { MemoryStore } from '../../master/io/stores/memory.ts';
 import type { WorkDefinition } from '../../shared/core/work.ts';
@@ -80,6 +82,7 @@ export class Cluster {
         clock: this.#clock,
         log: silentLog,
         newId: () => `epic-${++this.#ids}`,
+        seal: sealWith(randomBytes(32)),
         settings: { leaseMs: 10 * HEARTBEAT_MS, heartbeatMs: HEARTBEAT_MS, ...parts.settings },
         onFatal: (error) => {
           this.#broken ??= new Error('the master broke', { cause: error });

@@ -9,6 +9,7 @@ import { type TestContext, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { inboxOf, natsPermissions } from '../../shared/io/bus/natsSubjects.ts';
 import { encodeFrame } from '../../shared/protocol/codec.ts';
+import { PROTOCOL_VERSION } from '../../shared/protocol/messages.ts';
 import { assertTotals, type Cluster, withCluster } from '../processes/cluster.ts';
 import type { Process } from '../processes/process.ts';
 import { until } from '../processes/until.ts';
@@ -70,6 +71,16 @@ const forgedReport = (epic: string): Uint8Array =>
     reports: [{ epic, term: 1, n: 1, ok: [0, ROWS] }],
   });
 
+/** A hello that claims all units of an epic, under the token of the first grant that anybody was given. */
+const forgedClaim = (epic: string): Uint8Array =>
+  encodeFrame({
+    t: 'hello',
+    v: PROTOCOL_VERSION,
+    ...{ at: 1, lastGrant: 1, level: 0 },
+    ...{ name: 'thief', works: [], labels: {}, slots: 4, version: '0' },
+    held: [{ epic, term: 1, n: 1, units: [0, ROWS], seal: 'AAAAAAAAAAAAAAAAAAAAAA' }],
+  });
+
 test('the users of nats.conf may do exactly what natsPermissions says', () => {
   const text = readFileSync(CONFIG, 'utf8').replace(/^\s*#.*$/gm, '');
   const users =
@@ -114,7 +125,8 @@ for (const { path, version } of natsServers()) {
 
       const thief = await BareNats.connect(nats.port, { user: 'worker', pass: PASSWORDS.worker });
       const available = encodeFrame({ t: 'available', v: 1, master: id, term: 9, works: ['newsletter'] });
-      const work = { t: 'work', term: 9, n: 1, epic, work: 'newsletter', brief: '', units: [] } as const;
+      const nothing = { work: 'newsletter', brief: '', units: [], seal: '' };
+      const work = { t: 'work', term: 9, n: 1, epic, ...nothing } as const;
       const denied: [string, Uint8Array][] = [
         [`gimmework.ws.${id}`, available],
         [`gimmework.w.${inboxOf(session)}.${id}`, encodeFrame(work)],
@@ -144,13 +156,26 @@ for (const { path, version } of natsServers()) {
         ),
         before + 4,
       );
+
+      // Nor does a session of its own get another's units by saying so: not its claim, not its report.
+      thief.publish('gimmework.ms.another', forgedClaim(epic));
+      thief.publish(`gimmework.m.${id}.another`, forgedReport(epic));
+      await until(
+        'they are counted, too',
+        () => refused(c),
+        (n) => n >= before + 6,
+      );
+      assert.ok(
+        (await c.client.workers()).some(({ id: known }) => known === 'another'),
+        'its hello was taken',
+      );
       assert.equal((await c.status(epic)).state, 'running', 'the epic was over too early to show anything');
       assert.ok((await c.status(epic)).totals.succeeded < ROWS);
 
       assertTotals(await c.finished(epic), { read: ROWS, succeeded: ROWS });
       const mails = await stub.close();
       assert.deepEqual([mails.distinct, mails.twice], [ROWS, []]);
-      assert.equal(await refused(c), before + 4);
+      assert.equal(await refused(c), before + 6);
       thief.end();
       for (const process of [worker, master]) assert.equal((await process.end('SIGTERM')).code, 0);
     }),

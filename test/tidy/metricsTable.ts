@@ -11,7 +11,7 @@ type Row = { name: string; kind: string; labels: readonly string[]; help: string
 
 /** Every metric of Gimmework's own, those of the master first. */
 export function metricRows(): { master: Row[]; worker: Row[] } {
-  const state = new MasterState('docs', 1, DEFAULT_SETTINGS);
+  const state = new MasterState('docs', 1, DEFAULT_SETTINGS, (text) => text);
   const nothing = { link: 'ws', notFrames: () => 0, epics: () => [], depths: () => ({}) };
   const master = new MasterMetrics({ version: '0', state, ...nothing });
   const zero = (): number => 0;

@@ -33,6 +33,9 @@ export class Held {
   readonly briefKey: string;
   readonly term: number;
   readonly n: number;
+  /** Its units when it came, and the master's signature on them. */
+  readonly granted: Ranges;
+  readonly seal: string;
   /** Not yet told settled. */
   readonly units: IntervalSet;
   /** Not yet started. */
@@ -50,7 +53,6 @@ export class Held {
   /** Asked for in the next Begin message. */
   readonly #toAsk = new IntervalSet();
   readonly #again: Map<number, { attempt: number; step: number }> | undefined;
-  readonly #ranges: Ranges;
   readonly #bytes: UnitBytes;
   // The range that the last started unit was in, and the position of its first unit in the payload.
   #range = 0;
@@ -66,7 +68,8 @@ export class Held {
     this.units = IntervalSet.of(work.units);
     this.pending = IntervalSet.of(work.units);
     this.counters = counters;
-    this.#ranges = work.units;
+    this.granted = work.units;
+    this.seal = work.seal;
     this.#bytes = bytes;
     if (work.again) this.#again = new Map(work.again.map((item) => [item.unit, item]));
   }
@@ -126,10 +129,10 @@ export class Held {
 
   /** Units start in ascending order, so the position only moves on. */
   #positionOf(unit: number): number {
-    while (unit >= (this.#ranges[this.#range + 1] as number)) {
-      this.#base += (this.#ranges[this.#range + 1] as number) - (this.#ranges[this.#range] as number);
+    while (unit >= (this.granted[this.#range + 1] as number)) {
+      this.#base += (this.granted[this.#range + 1] as number) - (this.granted[this.#range] as number);
       this.#range += 2;
     }
-    return this.#base + unit - (this.#ranges[this.#range] as number);
+    return this.#base + unit - (this.granted[this.#range] as number);
   }
 }

@@ -152,10 +152,13 @@ export class Holdings {
   claims(): HeldGrant[] {
     const claims: HeldGrant[] = [];
     let numbers = 0;
-    for (const { epic, term, n, units } of this.#grants.values()) {
-      numbers += 2 * units.intervalCount;
-      if (numbers > NUMBERS_MAX || claims.length >= HELLO_GRANTS_MAX) break;
-      claims.push({ epic, term, n, units: units.ranges() });
+    for (const { epic, term, n, units, seal, granted } of this.#grants.values()) {
+      if (claims.length >= HELLO_GRANTS_MAX) break;
+      const isWhole = units.count === countOf(granted);
+      const more = 2 * units.intervalCount + (isWhole ? 0 : granted.length);
+      if (numbers + more > NUMBERS_MAX) continue;
+      numbers += more;
+      claims.push({ epic, term, n, units: units.ranges(), seal, ...(!isWhole && { granted }) });
     }
     return claims;
   }

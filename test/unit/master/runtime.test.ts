@@ -64,6 +64,7 @@ async function runtimeOver(
     clock,
     log: silentLog,
     newId: () => 'e',
+    seal: () => 'seal',
     settings,
     onFatal: (error: unknown) => assert.fail(String(error)),
   };

@@ -18,7 +18,16 @@ async function started(
   const bytes = Buffer.from(JSON.stringify({ brief: null, format: { type: 'json' } }));
   const brief = createHash('sha256').update(bytes).digest('hex');
   await preparations.prepare(work, brief, bytes);
-  const grant = { t: 'work', term: 1, n: 1, epic: 'e', work: work.name, brief, units: [0, 1] } as const;
+  const grant = {
+    t: 'work',
+    term: 1,
+    n: 1,
+    epic: 'e',
+    work: work.name,
+    brief,
+    units: [0, 1],
+    seal: 's',
+  } as const;
   const run = new Held(grant, unitsOf(prefixed(Buffer.from('1'))), {}).start();
   assert.ok(run);
   let end: (outcome: Outcome) => void = () => {};

@@ -42,7 +42,7 @@ test('what its holder claims is not listed, and what it had begun without coming
   const { before, n } = interrupted(['at-most-once']);
   before.begin('w', 'e', n, [3, 5]);
   const rig = restarted(before);
-  const held = [{ epic: 'e', term: 7, n, units: [4, 6] }];
+  const held = [rig.held('w', n, [4, 6], [0, 10])];
   rig.hello('w', [work('job', ['at-most-once'])], 0, { held });
   rig.pass(LEASE_MS / 2);
   rig.beat('w', 0, 0, []);

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { frameNumbers } from '../../../../master/core/framer.ts';
 import { Master, type MasterInput } from '../../../../master/core/master.ts';
 import type { EpicRecord, EpicRecordOf } from '../../../../master/core/records.ts';
+import { sealOf } from '../../../../master/core/seal.ts';
 import type { BadUnit, Batch } from '../../../../master/core/source.ts';
 import type { CoreSettings, Outgoing, ReadWanted, StepOutput } from '../../../../master/core/state.ts';
 import type { Totals } from '../../../../shared/protocol/api.ts';
@@ -10,6 +11,7 @@ import type {
   Effect,
   GrantReport,
   Heartbeat,
+  HeldGrant,
   Hello,
   MasterMessage,
   Ranges,
@@ -20,6 +22,9 @@ import type {
 export const LEASE_MS = 1_000;
 export const BEAT_MS = 200;
 const WALL_MS = 1_700_000_000_000;
+
+/** What none but a master may know. */
+export const sealed = (text: string): string => `sealed ${text}`;
 
 type Of<T extends MasterMessage['t']> = Extract<MasterMessage, { t: T }>;
 
@@ -36,9 +41,9 @@ export class Rig {
   /** `at` of each session's last demand. */
   readonly #at = new Map<string, number>();
 
-  constructor(settings: Partial<CoreSettings> = {}) {
+  constructor(settings: Partial<CoreSettings> = {}, seal = sealed) {
     const own = { leaseMs: LEASE_MS, heartbeatMs: BEAT_MS, recallAfterMs: 50, availableGapMs: 10 };
-    this.core = new Master({ id: 'm', term: 7, settings: { ...own, ...settings } });
+    this.core = new Master({ id: 'm', term: 7, seal, settings: { ...own, ...settings } });
   }
 
   step(input: MasterInput): StepOutput {
@@ -99,6 +104,12 @@ export class Rig {
   report(from: string, epic: string, n: number, what: Partial<GrantReport>): StepOutput {
     const { lastGrant, level } = { lastGrant: n, level: 0 };
     return this.gimme(from, lastGrant, level, [{ epic, term: 7, n, ...what }]);
+  }
+
+  /** A claim of units of a grant that was of these `granted` ones. */
+  held(from: string, n: number, units: Ranges, granted = units, token = { epic: 'e', term: 7 }): HeldGrant {
+    const claim = { ...token, n, units, seal: sealOf(sealed, from, { ...token, n }, granted) };
+    return granted === units ? claim : { ...claim, granted };
   }
 
   at(from: string): number {

@@ -70,7 +70,7 @@ describe('a worker that comes back', () => {
     const n = rig.granted(3);
     rig.pass(LEASE_MS);
     assert.deepEqual(rig.wrote('lease-expired')[0]?.again, [0, 3]);
-    const held = [{ epic: 'e', term: 7, n, units: [0, 3] }];
+    const held = [rig.held('w', n, [0, 3])];
     rig.hello('w', [work('job')], 0, { lastGrant: n, held });
     assert.deepEqual(rig.sent('abort'), []);
     rig.hello('v', [work('job')], 9);
@@ -87,10 +87,7 @@ describe('a worker that comes back', () => {
     rig.read();
     rig.hello('v', [work('job')], 1);
     assert.deepEqual(rig.sent('work', 'v')[0]?.units, [1, 2]);
-    const held = [
-      { epic: 'e', term: 7, n, units: [0, 3] },
-      { epic: 'gone', term: 7, n: 90, units: [4, 5] },
-    ];
+    const held = [rig.held('w', n, [0, 3]), rig.held('w', 90, [4, 5], [4, 5], { epic: 'gone', term: 7 })];
     rig.hello('w', [work('job')], 0, { lastGrant: n, held });
     assert.deepEqual(
       rig.sent('abort', 'w').map(({ epic, units }) => [epic, units]),
@@ -108,7 +105,7 @@ describe('a worker that comes back', () => {
     const n = rig.granted(2, ['at-most-once']);
     rig.begin('w', 'e', n, [0, 1]);
     rig.pass(LEASE_MS);
-    const held = [{ epic: 'e', term: 7, n, units: [0, 1] }];
+    const held = [rig.held('w', n, [0, 1], [0, 2])];
     rig.hello('w', [work('job', ['at-most-once'])], 0, { lastGrant: n, held });
     assert.deepEqual(rig.sent('abort'), []);
   });
@@ -128,7 +125,8 @@ describe('a worker that comes back', () => {
     rig.submit('e', 'job', 3);
     rig.hello('w', [work('job')], 0);
     rig.read();
-    const held = [1, 2].map((unit) => ({ epic: 'e', term: 6, n: 40 + unit, units: [unit, unit + 1] }));
+    const earlier = { epic: 'e', term: 6 };
+    const held = [1, 2].map((unit) => rig.held('w', 40 + unit, [unit, unit + 1], [0, 3], earlier));
     rig.hello('w', [work('job')], 0, { held });
     assert.equal(rig.core.state.live.get('e')?.leased, 2);
     const beat = { t: 'heartbeat', lastGrant: 0, level: 0, held: [], steps: {} } as const;
@@ -170,7 +168,7 @@ test('a worker that comes back has a whole lease to take what was sent before', 
   const n = rig.granted(3);
   rig.hello('v', [work('job')], 0);
   rig.pass(LEASE_MS);
-  const held = [{ epic: 'e', term: 7, n, units: [0, 3] }];
+  const held = [rig.held('w', n, [0, 3])];
   rig.hello('w', [work('job')], 0, { lastGrant: 0, held });
   rig.tick(1);
   assert.equal(rig.core.state.sessions.get('w')?.expired, false);

@@ -18,7 +18,13 @@ function lapsed(count: number, effects: readonly ('none' | 'at-most-once')[], be
   assert.ok(expired?.k === 'lease-expired');
   if (rig.out.reads.length > 0) rig.read();
   rig.hello('v', [work('job', [...effects])], count);
-  return { rig, n, expired, of: rig.sent('work', 'v')[0] };
+  const of = rig.sent('work', 'v')[0];
+  /** `w` says hello again, with all that it was granted. */
+  const back = () => {
+    const held = [rig.held('w', n, [0, count])];
+    return rig.hello('w', [work('job', [...effects])], 0, { lastGrant: n, held });
+  };
+  return { rig, n, expired, of, back };
 }
 
 describe('reports', () => {
@@ -122,9 +128,9 @@ describe('reports', () => {
 
 describe('a token that lost its units', () => {
   test('its success settles the unit and stops the other holder', () => {
-    const { rig, n, of } = lapsed(3, ['none']);
+    const { rig, n, of, back } = lapsed(3, ['none']);
     assert.deepEqual(of?.units, [0, 3]);
-    rig.hello('w', [work('job')], 0, { lastGrant: n });
+    back();
     rig.report('w', 'e', n, { ok: [1, 2] });
     assert.deepEqual(rig.wrote('settled')[0]?.succeeded, [1, 2]);
     assert.deepEqual(rig.sent('abort', 'v')[0], { t: 'abort', term: 7, epic: 'e', units: [1, 2] });
@@ -134,15 +140,15 @@ describe('a token that lost its units', () => {
   });
 
   test('its permanent failure settles the unit too', () => {
-    const { rig, n } = lapsed(2, ['none']);
-    rig.hello('w', [work('job')], 0, { lastGrant: n });
+    const { rig, n, back } = lapsed(2, ['none']);
+    back();
     rig.report('w', 'e', n, { failed: [fault(0)] });
     assert.deepEqual(rig.totals('e'), { read: 2, failed: 1, outstanding: 1 });
   });
 
   test('its retries, hand-backs and doubts are ignored', () => {
-    const { rig, n } = lapsed(4, ['none']);
-    rig.hello('w', [work('job')], 0, { lastGrant: n });
+    const { rig, n, back } = lapsed(4, ['none']);
+    back();
     rig.report('w', 'e', n, { back: [0, 1], later: [later(1, 9)], unknown: [fault(2)], cleared: [3, 4] });
     assert.deepEqual(rig.out.records, []);
     assert.deepEqual(rig.sent('settled', 'w')[0]?.grants, [{ n, units: [0, 3] }]);
@@ -151,8 +157,8 @@ describe('a token that lost its units', () => {
 
   test('nothing it says settles a unit whose effect another has begun', () => {
     // The mail of unit 0 is on its way from v: a failure or skip told by w must not be its outcome.
-    const { rig, n, of } = lapsed(2, MAIL);
-    rig.hello('w', [work('job', [...MAIL])], 0, { lastGrant: n });
+    const { rig, n, of, back } = lapsed(2, MAIL);
+    back();
     rig.begin('v', 'e', of?.n ?? 0, [0, 1]);
     rig.report('w', 'e', n, { failed: [fault(0)], skipped: [1, 2] });
     assert.deepEqual(rig.totals('e'), { read: 2, skipped: 1, outstanding: 1 });
@@ -192,10 +198,10 @@ describe('effects', () => {
   });
 
   test('no go for a token whose lease lapsed', () => {
-    const { rig, n } = lapsed(2, MAIL);
+    const { rig, n, back } = lapsed(2, MAIL);
     rig.begin('w', 'e', n, [0, 1]);
     assert.equal(rig.sent('refused', 'w')[0]?.code, 'unknown_session');
-    rig.hello('w', [work('job', [...MAIL])], 0, { lastGrant: n });
+    back();
     rig.begin('w', 'e', n, [0, 1]);
     assert.deepEqual([rig.sent('proceed')[0]?.go, rig.sent('proceed')[0]?.skip], [[], [0, 1]]);
   });
@@ -259,8 +265,8 @@ describe('a lost worker', () => {
   });
 
   test('the token that began it may still say how it ended, once', () => {
-    const { rig, n } = lapsed(3, MAIL, [0, 2]);
-    rig.hello('w', [work('job', [...MAIL])], 0, { lastGrant: n });
+    const { rig, n, back } = lapsed(3, MAIL, [0, 2]);
+    back();
     rig.report('w', 'e', n, { ok: [0, 1], failed: [fault(1)] });
     assert.deepEqual(
       rig.wrote('resolved').map(({ succeeded, failed }) => succeeded ?? failed?.map(({ unit }) => unit)),
@@ -273,13 +279,12 @@ describe('a lost worker', () => {
   });
 
   test('neither a report nor a Hello looks at every unknown unit of the epic', () => {
-    const { rig, n } = lapsed(3, MAIL, [0, 2]);
+    const { rig, n, back } = lapsed(3, MAIL, [0, 2]);
     const { begun, unknownBy } = rig.epic('e');
     const each = () => assert.fail('there may be a million of them');
     unknownBy[Symbol.iterator] = each;
     begun[Symbol.iterator] = each;
-    const held = [{ epic: 'e', term: 7, n, units: [0, 3] }];
-    rig.hello('w', [work('job', [...MAIL])], 0, { lastGrant: n, held });
+    back();
     assert.deepEqual(
       rig.sent('abort', 'w')[0]?.units,
       [2, 3],
@@ -290,9 +295,9 @@ describe('a lost worker', () => {
   });
 
   test('another token may not', () => {
-    const { rig, n, of } = lapsed(3, MAIL, [0, 1]);
+    const { rig, n, of, back } = lapsed(3, MAIL, [0, 1]);
     rig.report('v', 'e', of?.n ?? 0, { ok: [0, 1] });
-    rig.hello('w', [work('job', [...MAIL])], 0, { lastGrant: n });
+    back();
     rig.report('w', 'e', n + 1, { ok: [0, 1] });
     assert.deepEqual(rig.totals('e'), { read: 3, unknown: 1, outstanding: 2 });
   });

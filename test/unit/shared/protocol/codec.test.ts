@@ -159,7 +159,7 @@ const gimme = (report: object): object => ({
 });
 
 function work(fields: Partial<Work>): Work {
-  return { t: 'work', term: 1, n: 1, epic: 'e', work: 'w', brief: 'b', units: [], ...fields };
+  return { t: 'work', term: 1, n: 1, epic: 'e', work: 'w', brief: 'b', units: [], seal: '', ...fields };
 }
 
 /** One message of each kind, as plain JSON. */
@@ -175,7 +175,7 @@ const EXAMPLES: Record<string, Record<string, unknown>> = {
     slots: 4,
     version: '0.1.0',
     works: [{ name: 'w', hash: 'h', steps: [{ name: 's', effect: 'none' }] }],
-    held: [{ epic: 'e', term: 1, n: 1, units: [0, 4] }],
+    held: [{ epic: 'e', term: 1, n: 1, units: [0, 4], seal: 's', granted: [0, 9] }],
   },
   heartbeat: {
     t: 'heartbeat',
@@ -199,6 +199,7 @@ const EXAMPLES: Record<string, Record<string, unknown>> = {
     work: 'w',
     brief: 'b',
     units: [],
+    seal: 's',
     again: [{ unit: 1, attempt: 2, step: 1 }],
   },
   proceed: { t: 'proceed', term: 1, n: 1, at: 2, go: [0, 1], skip: [1, 2] },

@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import { countOf } from '../../../../shared/core/intervalSet.ts';
 import type {
   GrantReport,
+  HeldGrant,
   MasterMessage,
   Message,
   Ranges,
@@ -83,6 +84,12 @@ const manifest = plain({
   ),
 });
 
+const seal = fc.oneof(id, fc.constant(''));
+const held: fc.Arbitrary<HeldGrant> = fc.record(
+  { epic: id, term: whole, n: whole, units: ranges, seal, granted: ranges },
+  { requiredKeys: ['epic', 'term', 'n', 'units', 'seal'], noNullPrototype: true },
+);
+
 const bare = <M extends Message>(shape: { [K in keyof M]: fc.Arbitrary<M[K]> }): fc.Arbitrary<Sample<M>> =>
   plain<M>(shape).map((message) => ({ message, units: [] }));
 type Of<M extends Message, T extends M['t']> = Extract<M, { t: T }>;
@@ -98,7 +105,7 @@ export const fromWorker: From<WorkerMessage> = {
     labels: record(text),
     slots: whole,
     version: text,
-    held: some(plain({ epic: id, term: whole, n: whole, units: ranges })),
+    held: some(held),
   }),
   heartbeat: fc
     .record(
@@ -128,9 +135,10 @@ const work: From<MasterMessage>['work'] = fc
       work: id,
       brief: id,
       units: ranges,
+      seal,
       again: some(plain({ unit: whole, attempt: whole, step: stepNumber })),
     },
-    { requiredKeys: ['t', 'term', 'n', 'epic', 'work', 'brief', 'units'], noNullPrototype: true },
+    { requiredKeys: ['t', 'term', 'n', 'epic', 'work', 'brief', 'units', 'seal'], noNullPrototype: true },
   )
   .chain((message) => {
     const length = countOf(message.units);

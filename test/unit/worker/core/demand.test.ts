@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { HELD_UNITS_MAX, WORK_AVAILABLE_JITTER_MS } from '../../../../shared/core/limits.ts';
 import { Demand } from '../../../../worker/core/demand.ts';
+import { NUMBERS_MAX } from '../../../../worker/core/outcomes.ts';
 import { BEAT_MS, Rig } from './rig.ts';
 
 /** Two slots and one unit ahead. */
@@ -156,9 +157,36 @@ describe('the master', () => {
     rig.pass(BEAT_MS);
     rig.clear();
     rig.take({ t: 'refused', code: 'unknown_session', message: '' });
-    assert.deepEqual(rig.all('hello')[0]?.held, [{ epic: 'e', term: 1, n: 1, units: [3, 5] }]);
+    assert.deepEqual(rig.all('hello')[0]?.held, [
+      { epic: 'e', term: 1, n: 1, units: [3, 5], seal: 'seal-1' },
+    ]);
     rig.take({ t: 'refused', code: 'unknown_session', message: '' });
     assert.equal(rig.all('hello').length, 1, 'not for each refused message');
+  });
+
+  test('is shown the seal of a grant with the units that it was for, where some of them are settled', () => {
+    const rig = Rig.known();
+    rig.work(1, [3, 5, 8, 9]);
+    rig.settled(1, [4, 5]);
+    rig.clear();
+    rig.step({ type: 'up' });
+    const [held] = rig.all('hello')[0]?.held ?? [];
+    assert.deepEqual([held?.units, held?.granted, held?.seal], [[3, 4, 8, 9], [3, 5, 8, 9], 'seal-1']);
+  });
+
+  test('is told as much of what is held as a Hello has room for: a grant that has none leaves it to others', () => {
+    const rig = Rig.known();
+    const scattered = Array.from({ length: NUMBERS_MAX }, (_, i) => 3 * (i >> 1) + (i & 1));
+    rig.work(1, scattered);
+    rig.work(2, [20_000, 20_002]);
+    const held = () => {
+      rig.clear();
+      rig.step({ type: 'up' });
+      return rig.all('hello')[0]?.held.map(({ n }) => n);
+    };
+    assert.deepEqual(held(), [1]);
+    rig.settled(1, [0, 1]);
+    assert.deepEqual(held(), [2], 'with what it was granted it is too much');
   });
 
   test('that refuses for good ends the worker', () => {

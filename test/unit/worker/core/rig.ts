@@ -61,7 +61,8 @@ export class Rig {
   }
 
   work(n: number, units: Ranges, more: Partial<Work> = {}): WorkerOutput {
-    const message: Work = { t: 'work', term: 1, n, epic: 'e', work: 'job', brief: 'b', units, ...more };
+    const own = { epic: 'e', work: 'job', brief: 'b', units, seal: `seal-${n}` };
+    const message: Work = { t: 'work', term: 1, n, ...own, ...more };
     let count = 0;
     for (let i = 0; i < units.length; i += 2) count += (units[i + 1] as number) - (units[i] as number);
     const { framed } = frameNumbers(units[0] ?? 0, count);
