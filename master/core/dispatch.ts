@@ -20,7 +20,7 @@ export function dispatch(s: MasterState): void {
     if (live.ready.isEmpty || live.epic.closing !== undefined) s.granting.delete(live);
     else s.granting.add(live);
   }
-  if (s.stalled || s.granting.size === 0 || s.hungry.size === 0) return;
+  if (s.stalled || s.linkFull || s.granting.size === 0 || s.hungry.size === 0) return;
   const wanted = new Map<LiveEpic, number>();
   for (const live of s.granting) wanted.set(live, creditFor(s, live));
   for (const session of [...s.hungry]) {

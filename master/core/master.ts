@@ -37,6 +37,8 @@ export type MasterInput =
   | { type: 'drain'; session: string }
   /** The store does not take records in time: nothing is granted until it does. */
   | { type: 'store'; stalled: boolean }
+  /** So much is on its way to workers that more would be lost: nothing is granted until it is less. */
+  | { type: 'link'; full: boolean }
   | { type: 'batch'; epic: string; batch: Batch }
   | { type: 'read-failed'; epic: string; first: number; message: string }
   | { type: 'tick' };
@@ -102,6 +104,9 @@ export class Master {
         return drainSession(s, input.session);
       case 'store':
         s.stalled = input.stalled;
+        return;
+      case 'link':
+        s.linkFull = input.full;
         return;
       case 'batch':
         return takeBatch(s, input.epic, input.batch);

@@ -2,6 +2,7 @@
  * What the core knows of a source: where its bytes are and what a read of it brings. Reading is io's.
  */
 import type { ErrorCode } from '../../shared/core/errors.ts';
+import type { UnitFormat } from '../../shared/protocol/api.ts';
 
 /** Where an epic's units come from. `offset`s are bytes in the spool; for a range, numbers counted from `from`. */
 export type SourceSpec =
@@ -40,3 +41,9 @@ export type Batch = {
   /** Nothing follows. */
   end: boolean;
 };
+
+/** How a worker is to parse the bytes of its units. */
+export function formatOf(source: SourceSpec): UnitFormat {
+  if (source.type === 'range' || source.format === 'ndjson') return { type: 'json' };
+  return { type: 'csv', columns: source.columns ?? [], delimiter: source.delimiter ?? ',' };
+}

@@ -101,6 +101,8 @@ export class MasterState {
   stalled = false;
   /** Workers can reach this master. A hub of its own says so before any worker comes. */
   linked = true;
+  /** Too much is on its way to workers. */
+  linkFull = false;
   now: Now = { wallMs: 0, monoMs: 0 };
   /** How long it has listened: leases age by this, so a master stopped or cut off expires nobody. */
   listenedMs = 0;

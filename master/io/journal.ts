@@ -12,8 +12,14 @@ import type { EpicRecord } from '../core/records.ts';
 import type { Outgoing } from '../core/state.ts';
 import type { Store } from './store.ts';
 
-/** Records, and what waits for them. `upTo` is the number of the last one. */
-type Group = { records: EpicRecord[]; messages: Outgoing[]; upTo: number; waiters: (() => void)[] };
+/** Records, and what waits for them: messages with so many bytes of units. `upTo` is the number of the last one. */
+type Group = {
+  records: EpicRecord[];
+  messages: Outgoing[];
+  bytes: number;
+  upTo: number;
+  waiters: (() => void)[];
+};
 
 export type JournalParts = {
   store: Store;
@@ -29,7 +35,7 @@ export type JournalParts = {
 
 export class Journal {
   readonly #parts: JournalParts;
-  #pending = group();
+  #pending = emptyGroup();
   #inFlight: Group | undefined;
   #synced = 0;
   #stalled: string | undefined;
@@ -41,6 +47,11 @@ export class Journal {
   /** Records not yet given to the store, and messages that wait for them. */
   get depth(): { records: number; messages: number } {
     return { records: this.#pending.records.length, messages: this.#pending.messages.length };
+  }
+
+  /** Bytes of units in messages that wait for a record. */
+  get waitingBytes(): number {
+    return this.#pending.bytes + (this.#inFlight?.bytes ?? 0);
   }
 
   /** Takes what one step wrote and said; `recorded` is the number of the last record ever written. */
@@ -60,15 +71,17 @@ export class Journal {
 
   #place(message: Outgoing): void {
     if (message.after <= this.#synced) return this.#parts.send(message);
-    if (this.#inFlight && message.after <= this.#inFlight.upTo) this.#inFlight.messages.push(message);
-    else this.#pending.messages.push(message);
+    const inFlight = this.#inFlight;
+    const group = inFlight && message.after <= inFlight.upTo ? inFlight : this.#pending;
+    group.messages.push(message);
+    for (const chunk of message.payload) group.bytes += chunk.length;
   }
 
   #append(): void {
     if (this.#inFlight || this.#pending.records.length === 0) return;
     const writing = this.#pending;
     this.#inFlight = writing;
-    this.#pending = group();
+    this.#pending = emptyGroup();
     this.#write(writing);
   }
 
@@ -109,6 +122,6 @@ export class Journal {
   }
 }
 
-function group(): Group {
-  return { records: [], messages: [], upTo: 0, waiters: [] };
+function emptyGroup(): Group {
+  return { records: [], messages: [], bytes: 0, upTo: 0, waiters: [] };
 }

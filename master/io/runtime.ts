@@ -12,18 +12,19 @@ import { CHECKPOINT_RECORDS } from '../../shared/core/limits.ts';
 import type { Bus } from '../../shared/io/bus.ts';
 import type { Clock } from '../../shared/io/clock.ts';
 import type { Log } from '../../shared/io/log.ts';
-import type { BriefEnvelope, EpicState, EpicStatus, UnitFormat } from '../../shared/protocol/api.ts';
+import type { BriefEnvelope, EpicState, EpicStatus } from '../../shared/protocol/api.ts';
 import { decodeWorkerMessage, encodeFrame } from '../../shared/protocol/codec.ts';
 import type { WorkerMessage } from '../../shared/protocol/messages.ts';
 import type { Epic } from '../core/epic.ts';
 import { Ledger } from '../core/ledger.ts';
 import { Master, type MasterInput } from '../core/master.ts';
 import type { EpicRecord } from '../core/records.ts';
-import type { SourceSpec } from '../core/source.ts';
+import { formatOf } from '../core/source.ts';
 import type { CoreSettings, MasterState, Outgoing, ReadWanted } from '../core/state.ts';
 import type { MasterApi, MasterView, SubmitRequest, WorkerView } from './api.ts';
 import { BriefSender } from './briefSender.ts';
 import type { Briefs } from './briefs.ts';
+import { Congestion } from './congestion.ts';
 import { type Depth, Depths } from './depths.ts';
 import { FaultExamples } from './faultExamples.ts';
 import { Journal } from './journal.ts';
@@ -68,6 +69,7 @@ export class MasterRuntime implements MasterApi {
   readonly #core: Master;
   readonly #journal: Journal;
   readonly #briefSender: BriefSender;
+  readonly #congestion: Congestion;
   /** Only what is synced (P3). */
   readonly #seen = new Ledger();
   readonly #rates = new Rates();
@@ -102,6 +104,7 @@ export class MasterRuntime implements MasterApi {
       onFatal: parts.onFatal,
     });
     this.#briefSender = new BriefSender(parts);
+    this.#congestion = new Congestion(parts, this.#journal, (full) => this.#step({ type: 'link', full }));
     this.depths = new Depths(this.#core.state, parts.bus);
   }
 
@@ -153,6 +156,7 @@ export class MasterRuntime implements MasterApi {
   async close(): Promise<void> {
     this.#open = false;
     this.#briefSender.close();
+    this.#congestion.close();
     this.#cancelWake();
     for (const cancel of this.#cancelTimers) cancel();
     // A full disk may never take what is left; nobody was told of it.
@@ -280,6 +284,7 @@ export class MasterRuntime implements MasterApi {
     this.#wake(output.wakeAt);
     const { records, messages } = this.#journal.depth;
     this.depths.observe(records, messages);
+    this.#congestion.look();
   }
 
   /** P3 */
@@ -390,9 +395,4 @@ export class MasterRuntime implements MasterApi {
     const perSecond = this.#rates.of(epic, this.#parts.clock.monoMs());
     return statusOf(epic, this.#core.state, this.#steps, perSecond, this.#examples.of(id));
   }
-}
-
-function formatOf(source: SourceSpec): UnitFormat {
-  if (source.type === 'range' || source.format === 'ndjson') return { type: 'json' };
-  return { type: 'csv', columns: source.columns ?? [], delimiter: source.delimiter ?? ',' };
 }

@@ -130,6 +130,8 @@ export const LINK_RECONNECT_MAX_MS = 5_000;
 export const NATS_CONNECT_MS = 10_000;
 /** Bytes a master may have under way to its NATS server: one connection carries what is for all its workers. */
 export const NATS_BUFFER_BYTES_MAX = 64 * MB;
+/** Bytes of units on their way, to the store or to NATS, at which a master grants no more until half have gone. */
+export const LINK_FULL_BYTES = NATS_BUFFER_BYTES_MAX / 4;
 /** Events buffered to one subscriber of /v1/events before it is cut. */
 export const EVENTS_BUFFER_BYTES_MAX = 1 * MB;
 /** Subscribers of /v1/events at once; each costs a status per changed epic and tick. */

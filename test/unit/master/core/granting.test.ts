@@ -127,6 +127,15 @@ describe('demand', () => {
     assert.equal(units(rig), 3);
   });
 
+  test('nothing is granted while the link is full, and what was asked for meanwhile once it is not', () => {
+    const rig = ready();
+    rig.step({ type: 'link', full: true });
+    rig.gimme('w', 0, 5);
+    assert.equal(units(rig), 0);
+    rig.step({ type: 'link', full: false });
+    assert.equal(units(rig), 5);
+  });
+
   test('a doubled demand grants nothing more', () => {
     const rig = ready();
     const message: WorkerMessage = { t: 'gimme', at: 9, lastGrant: 0, level: 5, reports: [] };
