@@ -99,19 +99,20 @@ export class Child {
     return error ?? this.#stderr.at(-1) ?? 'it said nothing';
   }
 
-  /** Tells it to stop and waits; throws if it had to be killed. */
-  async stop(): Promise<void> {
+  /** Tells it to stop and waits for its exit code; throws if it had to be killed. */
+  async stop(): Promise<number> {
     this.#isTold = true;
-    if (this.#isGone) return;
+    if (this.#isGone) return this.ended;
     let killed = false;
     this.#process.kill('SIGTERM');
     const killing = setTimeout(() => {
       killed = true;
       this.kill();
     }, PATIENCE_MS);
-    await this.ended;
+    const code = await this.ended;
     clearTimeout(killing);
     if (killed) throw new Error(`${this.name} did not stop within ${PATIENCE_MS} ms of SIGTERM`);
+    return code;
   }
 
   /** Ends it at once. */

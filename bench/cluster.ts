@@ -1,20 +1,29 @@
 /**
- * A cluster is a master and its workers as real processes on this machine, linked over WebSocket, and one
+ * A cluster is a master and its workers as real processes on this machine, linked over WebSocket or NATS, and one
  * epic run on it. Owns the start, the measuring and the stop; what is measured is the benchmark's business.
  */
 import { basename, dirname } from 'node:path';
 import { performance } from 'node:perf_hooks';
 import { setTimeout as pause } from 'node:timers/promises';
-import { Client, type EpicStatus, type Submit } from '../client/index.ts';
+import { Client, type Epic, type EpicStatus, type Submit } from '../client/index.ts';
 import type { Child } from './child.ts';
+import { type Nats, startNats } from './nats.ts';
 import type { Place } from './place.ts';
 
+export type Link = 'ws' | 'nats';
+
 export type ClusterOptions = {
-  workers: number;
-  slots: number;
+  /** Defaults to ws. */
+  link?: Link | undefined;
+  /** Processes. Defaults to 2. */
+  workers?: number | undefined;
+  /** Of each worker or session. Defaults to 16. */
+  slots?: number | undefined;
   /** What `--works` is given. */
   works: string;
   workerArgs?: readonly string[];
+  /** Processes of so many sessions, which run the work that does nothing, instead of `gimme worker`. */
+  sessionsEach?: number;
   /** Path and prefix of the CPU profiles of the master and of the first worker (`profilePath`). */
   profiles?: string;
 };
@@ -24,6 +33,8 @@ export type Depth = { depth: number; max: number; limit: number };
 /** What the master says it runs on. */
 type Parts = { store: string; link: string };
 
+type CpuMs = Record<string, number>;
+
 export type EpicRun = Parts & {
   units: number;
   /** From the first byte sent to the last unit settled. */
@@ -31,7 +42,9 @@ export type EpicRun = Parts & {
   /** From the epic being recorded, its upload spooled, to the last unit settled. */
   settlingMs: number;
   /** Process → CPU time from the first byte sent to the end. `client` is the benchmark itself. */
-  cpuMs: Record<string, number>;
+  cpuMs: CpuMs;
+  /** The same from when the epic was recorded. */
+  settlingCpuMs: CpuMs;
   /** Longest time in which no further unit was seen settled; looked at every 100 ms. */
   longestPauseMs: number;
   /** The run on the monotonic clock, in microseconds, as CPU profiles have it. */
@@ -39,93 +52,173 @@ export type EpicRun = Parts & {
   totals: EpicStatus['totals'];
 };
 
+type Started = { client: Client; master: Child; nats: Nats | undefined; parts: Parts };
+
+const WORKERS = 2;
+const SLOTS = 16;
 const START_MS = 20_000;
 
 export class Cluster {
   readonly client: Client;
   readonly master: Child;
-  readonly workers: readonly Child[];
+  /** What the master says it runs on. */
+  readonly parts: Parts;
+  readonly #place: Place;
+  readonly #options: ClusterOptions;
+  readonly #nats: Nats | undefined;
+  readonly #workers: Child[] = [];
+  readonly #left: Child[] = [];
+  /** Rejects when a process ends that was not told to. */
+  readonly #failed: Promise<never>;
+  #fail: (error: Error) => void = () => {};
+  #started = 0;
 
-  readonly #parts: Parts;
-
-  private constructor(client: Client, master: Child, workers: readonly Child[], parts: Parts) {
-    this.#parts = parts;
+  private constructor(place: Place, options: ClusterOptions, { client, master, nats, parts }: Started) {
+    this.#place = place;
+    this.#options = options;
     this.client = client;
     this.master = master;
-    this.workers = workers;
+    this.parts = parts;
+    this.#nats = nats;
+    this.#failed = new Promise((_, reject) => {
+      this.#fail = reject;
+    });
+    this.#failed.catch(() => {});
+    master.failed.catch(this.#fail);
+    nats?.child.failed.catch(this.#fail);
   }
 
   /** Starts a master and its workers; resolves once all are connected. */
   static async start(place: Place, options: ClusterOptions): Promise<Cluster> {
-    const { profiles, works, slots, workerArgs = [] } = options;
-    const listen = ['--listen', '127.0.0.1:0', '--data', place.newFolder(), '--log-level', 'warn'];
-    const master = place.gimme('master', ['master', ...listen], profileArgs(profiles, 'master'));
+    const nats = options.link === 'nats' ? await startNats(place) : undefined;
+    const args = ['master', '--listen', '127.0.0.1:0', '--data', place.newFolder(), '--log-level', 'warn'];
+    if (nats) args.push('--nats', nats.url);
+    const master = place.gimme('master', args, profileArgs(options.profiles, 'master'));
     const said = /(http:\/\/\S+) +store (.+?) {2,}link (.+)/.exec(await master.line());
     if (!said) throw new Error('the master did not say where it listens');
     const [, url = '', store = '', link = ''] = said;
-    const workers = Array.from({ length: options.workers }, (_, i) => {
-      const name = `worker ${i + 1}`;
-      const args = ['worker', '--works', works, '--slots', String(slots), '--log-level', 'warn'];
-      args.push('--master', url, '--name', `bench-${i + 1}`, ...workerArgs);
-      return place.gimme(name, args, i === 0 ? profileArgs(profiles, 'worker') : []);
-    });
-    const cluster = new Cluster(new Client({ master: url }), master, workers, { store, link });
-    await Promise.race([cluster.#connected(), cluster.#failed()]);
+    const client = new Client({ master: url });
+    const cluster = new Cluster(place, options, { client, master, nats, parts: { store, link } });
+    await cluster.scaleTo(options.workers ?? WORKERS);
     return cluster;
+  }
+
+  get workers(): readonly Child[] {
+    return this.#workers;
+  }
+
+  /** Worker processes that were told to leave, and did so with exit code 0. */
+  get left(): number {
+    return this.#left.length;
+  }
+
+  /** Starts workers, or has the newest leave by SIGTERM; resolves once they are connected, or gone with 0. */
+  async scaleTo(count: number): Promise<void> {
+    while (this.#workers.length < count) this.#addWorker();
+    await Promise.race([Promise.all([this.#connected(), this.#leave(count)]), this.#failed]);
   }
 
   /** Submits an epic and follows it to its end; throws unless every unit succeeded. */
   async run(submit: Submit, units: number): Promise<EpicRun> {
-    const before = this.#cpuMs();
+    const before = this.cpuMs();
     const fromUs = monoUs();
     const fromWallMs = Date.now();
-    const { last, longestPauseMs } = await Promise.race([this.#follow(submit), this.#failed()]);
+    const epic = await this.whileUp(this.client.submit(submit));
+    const recorded = this.cpuMs();
+    const { last, longestPauseMs } = await this.whileUp(this.#follow(epic));
     const toUs = monoUs();
-    const after = this.#cpuMs();
-    if (last.state !== 'finished' || last.totals.succeeded !== units) {
-      throw new Error(
-        `the epic is ${last.state}, not finished with ${units} succeeded: ${JSON.stringify(last)}`,
-      );
-    }
+    const after = this.cpuMs();
+    assertSucceeded(last, units);
     const endWallMs = Date.parse(last.finishedAt ?? '');
-    const cpuMs = Object.fromEntries(
-      Object.entries(after).map(([name, ms]) => [name, ms - (before[name] ?? 0)]),
-    );
     return {
-      ...this.#parts,
+      ...this.parts,
       units,
       totalMs: endWallMs - fromWallMs,
       settlingMs: endWallMs - Date.parse(last.submittedAt),
-      cpuMs,
+      cpuMs: since(before, after),
+      settlingCpuMs: since(recorded, after),
       longestPauseMs,
       window: { fromUs, toUs },
       totals: last.totals,
     };
   }
 
+  /** What `work` comes to, unless a process ends before it that should not. */
+  whileUp<T>(work: Promise<T>): Promise<T> {
+    return Promise.race([work, this.#failed]);
+  }
+
   /** The master's queues by name: how full, at most how full, and how full they may be. */
   async queues(): Promise<Record<string, Depth>> {
-    const answer = await fetch(`${this.client.master}/v1/masters`);
-    const { masters } = (await answer.json()) as { masters: { queues: Record<string, Depth> }[] };
-    const queues = masters[0]?.queues ?? {};
+    const queues = (await this.client.masters())[0]?.queues ?? {};
     if (Object.keys(queues).length === 0) throw new Error('the master names no queue');
     return queues;
   }
 
+  /** What one of the master's metrics stands at: the sum over its labels. */
+  async metric(name: string): Promise<number> {
+    const text = await (await fetch(`${this.client.master}/metrics`)).text();
+    const values = [...text.matchAll(new RegExp(`^${name}(?:\\{.*\\})? (\\S+)$`, 'gm'))];
+    return values.reduce((sum, [, value]) => sum + Number(value), 0);
+  }
+
+  /** CPU time that each process has used so far; `client` is the benchmark itself. */
+  cpuMs(): CpuMs {
+    const { user, system } = process.cpuUsage();
+    const used: CpuMs = { master: this.master.cpuMs() };
+    for (const worker of this.#workers) used[worker.name] = worker.cpuMs();
+    if (this.#nats) used['nats'] = this.#nats.child.cpuMs();
+    used['client'] = (user + system) / 1_000;
+    return used;
+  }
+
   /** What the processes complained of, if anything. */
   complaints(): string[] {
-    return [this.master, ...this.workers].flatMap((child) =>
+    return [this.master, ...this.#workers, ...this.#left].flatMap((child) =>
       child.complaints().map((line) => `${child.name}: ${line}`),
     );
   }
 
+  /** Stops everything. The workers stay listed: what they printed last is still to be read. */
   async stop(): Promise<void> {
-    await Promise.all(this.workers.map((worker) => worker.stop()));
+    await Promise.all(this.#workers.map((worker) => worker.stop()));
     await this.master.stop();
+    await this.#nats?.child.stop();
   }
 
-  async #follow(submit: Submit): Promise<{ last: EpicStatus; longestPauseMs: number }> {
-    const epic = await this.client.submit(submit);
+  #addWorker(): void {
+    this.#started += 1;
+    const { profiles, slots = SLOTS, sessionsEach, works, workerArgs = [] } = this.#options;
+    const name = `worker ${this.#started}`;
+    const shown = `bench-${this.#started}`;
+    const profile = this.#started === 1 ? profileArgs(profiles, 'worker') : [];
+    const nats = this.#nats?.url;
+    const { master } = this.client;
+    let worker: Child;
+    if (sessionsEach === undefined) {
+      const args = ['worker', '--works', works, '--slots', String(slots), '--log-level', 'warn'];
+      args.push(...(nats === undefined ? ['--master', master] : ['--nats', nats]));
+      worker = this.#place.gimme(name, [...args, '--name', shown, ...workerArgs], profile);
+    } else {
+      const link = nats === undefined ? { master: master.replace(/^http/, 'ws') } : { nats };
+      const config = { sessions: sessionsEach, slots, name: shown, ...link };
+      const entry = this.#place.built('bench/works/sessions.js');
+      const args = [...profile, entry, JSON.stringify(config)];
+      worker = this.#place.start({ name, command: process.execPath, args });
+    }
+    worker.failed.catch(this.#fail);
+    this.#workers.push(worker);
+  }
+
+  async #leave(count: number): Promise<void> {
+    const leaving = this.#workers.splice(count);
+    this.#left.push(...leaving);
+    const codes = await Promise.all(leaving.map((worker) => worker.stop()));
+    const bad = codes.findIndex((code) => code !== 0);
+    if (bad >= 0) throw new Error(`${leaving[bad]?.name} left with exit code ${codes[bad]}`);
+  }
+
+  async #follow(epic: Epic): Promise<{ last: EpicStatus; longestPauseMs: number }> {
     let last = epic.first;
     let settled = 0;
     let progressAt = performance.now();
@@ -143,25 +236,21 @@ export class Cluster {
   }
 
   async #connected(): Promise<void> {
+    const wanted = this.#workers.length * (this.#options.sessionsEach ?? 1);
     const untilMs = performance.now() + START_MS;
     while (performance.now() < untilMs) {
-      if ((await this.client.workers()).length === this.workers.length) return;
+      if ((await this.client.workers()).length >= wanted) return;
       await pause(10);
     }
     throw new Error(`the workers were not there within ${START_MS} ms`);
   }
+}
 
-  #failed(): Promise<never> {
-    return Promise.race([this.master, ...this.workers].map((child) => child.failed));
-  }
-
-  #cpuMs(): Record<string, number> {
-    const { user, system } = process.cpuUsage();
-    const used: Record<string, number> = { master: this.master.cpuMs() };
-    for (const worker of this.workers) used[worker.name] = worker.cpuMs();
-    used['client'] = (user + system) / 1_000;
-    return used;
-  }
+/** Throws unless an epic finished and every unit succeeded. */
+export function assertSucceeded(last: EpicStatus, units: number): void {
+  const { read, succeeded } = last.totals;
+  if (last.state === 'finished' && read === units && succeeded === units) return;
+  throw new Error(`the epic is ${last.state}, not finished with ${units} succeeded: ${JSON.stringify(last)}`);
 }
 
 /** The file of a process's CPU profile. */
@@ -173,6 +262,10 @@ function profileArgs(profiles: string | undefined, name: 'master' | 'worker'): s
   if (profiles === undefined) return [];
   const path = profilePath(profiles, name);
   return ['--cpu-prof', `--cpu-prof-dir=${dirname(path)}`, `--cpu-prof-name=${basename(path)}`];
+}
+
+function since(before: CpuMs, after: CpuMs): CpuMs {
+  return Object.fromEntries(Object.entries(after).map(([name, ms]) => [name, ms - (before[name] ?? 0)]));
 }
 
 function monoUs(): number {

@@ -32,7 +32,7 @@ export const dispatch: Benchmark = async (place, options, say) => {
     ours.push(run);
     say(`gimmework ${i + 1}/${options.runs}: ${whole(rate(run))} units/s`);
     if (redis === undefined) continue;
-    const { peerUnits: jobs, workers: consumers, concurrency } = options;
+    const { peerUnits: jobs, workers: consumers = 2, concurrency } = options;
     const peer = await runBullmq(place, { redis, jobs, consumers, concurrency });
     theirs.push(peer);
     say(`bullmq ${i + 1}/${options.runs}: ${whole(peerRate(peer))} units/s`);
@@ -52,10 +52,10 @@ function peerOf(options: BenchOptions, say: (line: string) => void): string | un
 }
 
 async function runOurs(place: Place, options: BenchOptions, units: number, profiles?: string): Promise<Ours> {
-  const { workers, slots } = options;
+  const { workers, slots, link } = options;
   const works = place.built('bench/works/noop.js');
   const profile = profiles === undefined ? {} : { profiles };
-  const cluster = await Cluster.start(place, { workers, slots, works, ...profile });
+  const cluster = await Cluster.start(place, { workers, slots, link, works, ...profile });
   const source = stdin('ndjson', ndjsonUnits(units));
   const run = await cluster.run({ work: 'noop', source }, units);
   await cluster.stop();
@@ -67,7 +67,7 @@ async function profiled(place: Place, options: BenchOptions, units: number): Pro
   const run = await runOurs(place, options, units, profiles);
   const of = (name: 'master' | 'worker', title: string): string[] =>
     profileLines(profilePath(profiles, name), title, run.window, units, place.built(''));
-  const lines = [...of('master', 'master'), '', ...of('worker', `worker 1 of ${options.workers}`)];
+  const lines = [...of('master', 'master'), '', ...of('worker', 'worker 1')];
   return { lines, results: { ours: [run] }, broken: [] };
 }
 

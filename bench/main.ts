@@ -18,8 +18,12 @@ import { memory } from './memory.ts';
 import { newsletter } from './newsletter.ts';
 import { type BenchOptions, readOptions, USAGE } from './options.ts';
 import { Place } from './place.ts';
+import { scale } from './scale.ts';
+import { sessions } from './sessions.ts';
 
-const BENCHMARKS: ReadonlyMap<string, Benchmark> = new Map(Object.entries({ dispatch, memory, newsletter }));
+const BENCHMARKS: ReadonlyMap<string, Benchmark> = new Map(
+  Object.entries({ dispatch, memory, newsletter, scale, sessions }),
+);
 
 async function main(args: readonly string[]): Promise<number> {
   const { name, options } = readOptions(args);

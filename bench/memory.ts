@@ -43,8 +43,9 @@ function middle(runs: readonly MemoryRun[]): MemoryRun {
 }
 
 async function runOnce(place: Place, options: BenchOptions, units: number): Promise<MemoryRun> {
-  const { workers, slots } = options;
-  const cluster = await Cluster.start(place, { workers, slots, works: place.built('bench/works/noop.js') });
+  const { workers, slots, link } = options;
+  const works = place.built('bench/works/noop.js');
+  const cluster = await Cluster.start(place, { workers, slots, link, works });
   const source = options.source === 'range' ? range(0, units) : stdin('ndjson', ndjsonUnits(units));
   const run = await cluster.run({ work: 'noop', source }, units);
   const queues = await cluster.queues();
@@ -92,7 +93,7 @@ function verdict(fewRuns: readonly MemoryRun[], manyRuns: readonly MemoryRun[]):
 }
 
 /** Queues that were fuller than they may be, or are not empty at the end. */
-function overfull(run: MemoryRun): string[] {
+export function overfull(run: { queues: Record<string, Depth> }): string[] {
   return Object.entries(run.queues).flatMap(([name, { depth, max, limit }]) => [
     ...(max > limit ? [`queue ${name} was ${whole(max)} deep, over its limit of ${whole(limit)}`] : []),
     ...(depth > 0 ? [`queue ${name} holds ${whole(depth)} after the end`] : []),

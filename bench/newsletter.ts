@@ -6,39 +6,35 @@ import { generateRecipients, samplePaths } from '../works/newsletter/main.ts';
 import type { Benchmark } from './benchmark.ts';
 import { Cluster, profilePath } from './cluster.ts';
 import { profileLines } from './profile.ts';
+import { startStub, stopStub } from './stub.ts';
 import { fixed, table, whole } from './table.ts';
 
 const RECIPIENTS = 20_000;
 
-type Counts = { accepted: number; distinct: number; duplicates: number };
-
 export const newsletter: Benchmark = async (place, options) => {
   const units = options.units ?? RECIPIENTS;
-  const { workers, slots } = options;
-  const stubArgs = ['--listen', '127.0.0.1:0', '--defer', '0%', '--reject', '0%', '--output', 'jsonl'];
-  const stub = place.gimme('stub', ['smtp-stub', ...stubArgs]);
-  const { listening } = JSON.parse(await stub.line()) as { listening: { port: number } };
+  const { workers, slots, link } = options;
+  const stub = await startStub(place);
   const profiles = options.profile ? { profiles: join(options.out, 'newsletter') } : {};
-  const workerArgs = ['--smtp', `smtp://127.0.0.1:${listening.port}`];
+  const workerArgs = ['--smtp', stub.url];
   const cluster = await Cluster.start(place, {
     workers,
     slots,
+    link,
     works: 'newsletter',
     workerArgs,
     ...profiles,
   });
   const brief = await readBrief(samplePaths().brief);
   const source = stdin('csv', generateRecipients(units));
-  const stubBefore = stub.cpuMs();
-  const run = await Promise.race([cluster.run({ work: 'newsletter', source, brief }, units), stub.failed]);
-  const cpuMs: Record<string, number> = { ...run.cpuMs, stub: stub.cpuMs() - stubBefore };
+  const stubBefore = stub.child.cpuMs();
+  const run = await Promise.race([
+    cluster.run({ work: 'newsletter', source, brief }, units),
+    stub.child.failed,
+  ]);
+  const cpuMs: Record<string, number> = { ...run.cpuMs, stub: stub.child.cpuMs() - stubBefore };
   await cluster.stop();
-  const stopped = stub.stop();
-  const { counts } = JSON.parse(await stub.line()) as { counts: Counts };
-  await stopped;
-  if (counts.distinct !== units || counts.duplicates !== 0) {
-    throw new Error(`the stub got ${counts.distinct} of ${units} mails, ${counts.duplicates} twice`);
-  }
+  const counts = await stopStub(stub, units);
   const rows = Object.entries(cpuMs).map(([name, ms]) => [name, fixed((ms * 1_000) / units, 1)]);
   const lines = [
     `${whole((units * 1_000) / run.settlingMs)} mails/s: ${whole(units)} in ${fixed(run.settlingMs / 1_000, 1)} s, 0 duplicates`,

@@ -2,6 +2,7 @@
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { GimmeError } from '../shared/core/errors.ts';
+import type { Link } from './cluster.ts';
 import { ROOT } from './place.ts';
 
 export type BenchOptions = {
@@ -9,8 +10,11 @@ export type BenchOptions = {
   units: number | undefined;
   /** Repetitions; the median counts. */
   runs: number;
-  workers: number;
-  slots: number;
+  /** Worker processes, at most. */
+  workers: number | undefined;
+  /** Of each worker or session. */
+  slots: number | undefined;
+  link: Link | undefined;
   /** Exit 1 when a promise is not kept. */
   assert: boolean;
   profile: boolean;
@@ -23,25 +27,34 @@ export type BenchOptions = {
   /** memory: units of the smaller run, and where units come from. */
   base: number;
   source: 'upload' | 'range';
+  /** sessions: sessions of the larger run, over all processes. */
+  sessions: number;
+  /** scale: how long the mail server waits before each reply. */
+  latencyMs: number;
 };
 
 export const USAGE = `npm run bench -- <name> [options]
   dispatch     units that do nothing: the cost of pulling, beside BullMQ
   memory       a master's memory and queues under 5,000,000 units, beside 50,000
   newsletter   mails sent by SMTP
+  scale        mails per second as workers join and leave during one newsletter
+  sessions     a master's cost per unit with 200 worker sessions, beside 2
 
   --units N        units of the (larger) run
-  --runs N         repetitions of dispatch and memory (3)
-  --workers N      worker processes (2)
-  --slots N        slots of each (16)
-  --assert         exit 1 when a promise is not kept: 10x BullMQ, memory within 1.3x
-  --profile        CPU profiles of the master and one worker: the 20 highest self times
+  --runs N         repetitions of dispatch, memory and sessions (3)
+  --workers N      worker processes (2; scale and sessions: 8, at most)
+  --slots N        slots of each (16; scale: 4)
+  --link KIND      ws or nats (ws; scale and sessions: nats)
+  --assert         exit 1 when a promise is not kept; docs/BENCHMARKS.md names them
+  --profile        CPU profiles of the master and one worker: the 20 highest self times (not scale)
   --out DIR        folder for the JSON and the profiles (bench/results)
   --no-peers       dispatch: without BullMQ
   --peer-units N   dispatch: jobs of one BullMQ run (60,000)
   --concurrency N  dispatch: concurrency of one BullMQ process (50)
   --base N         memory: units of the smaller run (50,000)
-  --source KIND    memory: upload (default) or range`;
+  --source KIND    memory: upload (default) or range
+  --sessions N     sessions: of the larger run, over all processes (200)
+  --latency MS     scale: wait of the mail server before each reply (100)`;
 
 const RESULTS = join(ROOT, 'bench', 'results');
 const COUNT_MAX = 1_000_000_000;
@@ -53,17 +66,21 @@ export function readOptions(args: readonly string[]): { name: string; options: B
   if (name === undefined || positionals.length > 1) {
     throw new GimmeError('usage', `give one benchmark\n${USAGE}`);
   }
-  const { source } = values;
+  const { source, link } = values;
   if (source !== 'upload' && source !== 'range') {
     throw new GimmeError('usage', `--source ${source} is neither upload nor range`);
+  }
+  if (link !== undefined && link !== 'ws' && link !== 'nats') {
+    throw new GimmeError('usage', `--link ${link} is neither ws nor nats`);
   }
   return {
     name,
     options: {
       units: values.units === undefined ? undefined : count('units', values.units),
       runs: count('runs', values.runs),
-      workers: count('workers', values.workers),
-      slots: count('slots', values.slots),
+      workers: values.workers === undefined ? undefined : count('workers', values.workers),
+      slots: values.slots === undefined ? undefined : count('slots', values.slots),
+      link,
       assert: values.assert,
       profile: values.profile,
       out: resolve(values.out),
@@ -72,6 +89,8 @@ export function readOptions(args: readonly string[]): { name: string; options: B
       concurrency: count('concurrency', values.concurrency),
       base: count('base', values.base),
       source,
+      sessions: count('sessions', values.sessions),
+      latencyMs: count('latency', values.latency),
     },
   };
 }
@@ -84,8 +103,9 @@ function parsed(args: readonly string[]) {
       options: {
         units: { type: 'string' },
         runs: { type: 'string', default: '3' },
-        workers: { type: 'string', default: '2' },
-        slots: { type: 'string', default: '16' },
+        workers: { type: 'string' },
+        slots: { type: 'string' },
+        link: { type: 'string' },
         assert: { type: 'boolean', default: false },
         profile: { type: 'boolean', default: false },
         out: { type: 'string', default: RESULTS },
@@ -94,6 +114,8 @@ function parsed(args: readonly string[]) {
         concurrency: { type: 'string', default: '50' },
         base: { type: 'string', default: '50000' },
         source: { type: 'string', default: 'upload' },
+        sessions: { type: 'string', default: '200' },
+        latency: { type: 'string', default: '100' },
       },
     });
   } catch (cause) {

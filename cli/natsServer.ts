@@ -45,7 +45,7 @@ export async function trialNats(
 ): Promise<TrialNats> {
   const running = given ?? (await answering(usual));
   if (running !== undefined) return { url: running, isOwn: false, stop: () => Promise.resolve() };
-  const program = folders.map((folder) => join(folder, PROGRAM)).find(isExecutable);
+  const program = foundNatsServer(folders);
   if (program === undefined) {
     const cure = '`apt-get install nats-server` or `brew install nats-server` gets one';
     throw new GimmeError(
@@ -65,6 +65,11 @@ async function answering(url: string): Promise<string | undefined> {
     if (is) return `nats://${shown(address)}`;
   }
   return undefined;
+}
+
+/** The nats-server on this machine, if there is one. */
+export function foundNatsServer(folders = programFolders()): string | undefined {
+  return folders.map((folder) => join(folder, PROGRAM)).find(isExecutable);
 }
 
 /** Where a nats-server may be: PATH, where systems put servers, and what this project's tests have fetched. */

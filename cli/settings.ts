@@ -2,7 +2,7 @@
 import type { Settings } from '../shared/io/config.ts';
 import { NATS } from './natsSettings.ts';
 
-export const LOG = {
+const LOG = {
   logLevel: {
     kind: 'choice',
     flag: '--log-level <level>',

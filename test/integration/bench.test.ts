@@ -11,6 +11,7 @@ import { fileURLToPath } from 'node:url';
 import { type CpuProfile, costsOf } from '../../bench/profile.ts';
 import { spreadOf } from '../../bench/spread.ts';
 import { ndjsonUnits, UNIT_BYTES } from '../../bench/units.ts';
+import { HELD_UNITS_MAX } from '../../shared/core/limits.ts';
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 const LIMIT = { timeout: 60_000 };
@@ -23,6 +24,22 @@ type EpicRun = {
   cpuMs: Record<string, number>;
   totals: { read: number; succeeded: number; outstanding: number };
 };
+type ScaleRun = {
+  phases: { workers: number; mails: number; ms: number }[];
+  counts: { accepted: number; distinct: number; duplicates: number };
+  left: number;
+  link: string;
+};
+type SessionsRun = EpicRun & {
+  sessions: number;
+  link: string;
+  grants: number;
+  rounds: number;
+  roundsMax: number;
+  heldMax: number;
+  queues: Record<string, Depth>;
+};
+type SessionsResults = { few: SessionsRun[]; many: SessionsRun[]; ratio: { run: { median: number } } };
 type MemoryRun = EpicRun & { masterBytes: number; workerBytes: number[]; queues: Record<string, Depth> };
 
 let out = '';
@@ -153,6 +170,60 @@ describe('memory', () => {
   });
 });
 
+describe('scale', () => {
+  test(
+    'sends each mail once while workers join and leave, and says what each number of them sent',
+    LIMIT,
+    async () => {
+      const args = ['--units', '240', '--workers', '3', '--slots', '2', '--latency', '50'];
+      const { code, stdout, stderr } = await bench('scale', ...args);
+      assert.equal(code, 0, stderr);
+      const { phases, counts, left, link } = resultsIn(stderr) as ScaleRun;
+      assert.deepEqual(
+        phases.map(({ workers }) => workers),
+        [1, 3, 2],
+      );
+      for (const { workers } of phases)
+        assert.match(stdout, new RegExp(`^${workers}( +[\\d.]+){5} +\\S+x$`, 'm'));
+      assert.ok((phases[0]?.mails ?? 0) >= 240 / 6, 'the first worker had its share to send alone');
+      assert.deepEqual([counts.accepted, counts.distinct, counts.duplicates], [240, 240, 0]);
+      assert.equal(left, 3, 'all left by SIGTERM');
+      assert.equal(link, 'nats');
+    },
+  );
+
+  test('says so when the rate did not follow the workers', LIMIT, async () => {
+    const args = ['--units', '60', '--workers', '1', '--slots', '1', '--latency', '10', '--link', 'ws'];
+    const { code, stdout, stderr } = await bench('scale', ...args, '--assert');
+    assert.equal(code, 1, stderr);
+    assert.match(stderr, /^✗ workers 1: \d+\.\d\dx the rate of one, not 5x$/m);
+    assert.match(stdout, /link websocket, 1 slots each$/m);
+  });
+});
+
+describe('sessions', () => {
+  for (const link of ['ws', 'nats']) {
+    test(`compares the cost of a unit with many sessions and with few, over ${link}`, LIMIT, async () => {
+      const args = ['--sessions', '6', '--workers', '2', '--units', '6000', '--runs', '1', '--link', link];
+      const { code, stdout, stderr } = await bench('sessions', ...args);
+      assert.equal(code, 0, stderr);
+      assert.match(stdout, /^ratio of the run \d+\.\d\dx/m);
+      const { few, many, ratio } = resultsIn(stderr) as SessionsResults;
+      for (const [run, sessions] of [[few[0], 2] as const, [many[0], 6] as const]) {
+        assert.equal(run?.sessions, sessions);
+        assert.equal(run.totals.succeeded, 6_000);
+        assert.equal(run.link, link === 'ws' ? 'websocket' : 'nats');
+        assert.ok(run.grants >= sessions, `${run.grants} grants`);
+        assert.ok(run.rounds <= run.roundsMax, `${run.rounds} rounds of ${run.roundsMax}`);
+        assert.ok(run.heldMax > 0 && run.heldMax <= HELD_UNITS_MAX, `${run.heldMax} held`);
+        for (const [name, { max, limit }] of Object.entries(run.queues)) assert.ok(max <= limit, name);
+      }
+      const cost = (run?: SessionsRun): number => run?.cpuMs['master'] ?? 0;
+      assert.equal(ratio.run.median, cost(many[0]) / cost(few[0]));
+    });
+  }
+});
+
 describe('the command', () => {
   test('refuses what it does not know', LIMIT, async () => {
     const wrong = [
@@ -161,6 +232,8 @@ describe('the command', () => {
       ['dispatch', '--fast'],
       ['memory', '--units', '0'],
       ['memory', '--source', 'x'],
+      ['scale', '--link', 'tcp'],
+      ['sessions', '--sessions', '7', '--workers', '2'],
     ];
     for (const args of wrong) {
       const { code, stdout, stderr } = await bench(...args);
