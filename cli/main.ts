@@ -6,45 +6,23 @@
  * X2: an option that is not known is refused; nothing is ignored.
  */
 import { fileURLToPath } from 'node:url';
-import { Command, CommanderError } from 'commander';
+import { CommanderError } from 'commander';
 import { GimmeError } from '../shared/core/errors.ts';
-import { VERSION } from '../shared/io/version.ts';
-import { addDemo } from './commands/demo.ts';
-import { addDoctor } from './commands/doctor.ts';
-import { addEpic } from './commands/epic.ts';
-import { addMaster } from './commands/master.ts';
-import { addSmtpStub } from './commands/smtp-stub.ts';
-import { addStatus } from './commands/status.ts';
-import { addWorker } from './commands/worker.ts';
 import { oneLine, say } from './output.ts';
-import { usageError } from './usage.ts';
+import { buildProgram } from './program.ts';
+import { checkedWords, usageError } from './usage.ts';
 
 async function main(argv: readonly string[]): Promise<number> {
   let exitCode = 0;
   const ended = (code: number): void => {
     exitCode = code;
   };
-  const program = new Command('gimme')
-    .description(
-      'Gimmework: a million things done by many machines, each ending in exactly one recorded outcome.',
-    )
-    .version(VERSION, '-V, --version', 'print the version')
-    .exitOverride()
-    .enablePositionalOptions()
-    .configureOutput({ outputError: () => {} })
-    .showSuggestionAfterError(true);
-  addDemo(program, fileURLToPath(import.meta.url), ended);
-  addMaster(program, ended);
-  addWorker(program, ended);
-  addEpic(program, ended);
-  addSmtpStub(program, ended);
-  addStatus(program, ended);
-  addDoctor(program, ended);
+  const program = buildProgram(fileURLToPath(import.meta.url), ended);
   try {
-    await program.parseAsync(argv, { from: 'user' });
+    await program.parseAsync(checkedWords(program, argv), { from: 'user' });
     return exitCode;
   } catch (thrown) {
-    const error = thrown instanceof CommanderError ? usageError(thrown, argv) : thrown;
+    const error = thrown instanceof CommanderError ? usageError(thrown) : thrown;
     return error === undefined ? 0 : report(error);
   }
 }

@@ -1,6 +1,16 @@
 /** Turns tables of settings into commander's options; reading and judging values is `shared/io/config.ts`. */
 import { type Command, Option } from 'commander';
-import { describe, type Settings } from '../shared/io/config.ts';
+import { GimmeError } from '../shared/core/errors.ts';
+import { describe, type Setting, type Settings } from '../shared/io/config.ts';
+import { NATS } from './natsSettings.ts';
+import { CLIENT, LOG } from './settings.ts';
+
+/** Rows that many commands share stand together, behind the command's own. */
+const GROUPS: readonly [string, Settings][] = [
+  ['Link over NATS:', NATS],
+  ['Log:', LOG],
+  ['Common:', CLIENT],
+];
 
 /**
  * Adds an option for each row; commander keeps the raw text, and the row's name is the option's name. A row
@@ -9,7 +19,7 @@ import { describe, type Settings } from '../shared/io/config.ts';
 export function addSettings(command: Command, table: Settings): Command {
   const secrets: [string, string][] = [];
   for (const setting of Object.values(table)) {
-    if (setting.flag !== undefined) command.addOption(new Option(setting.flag, describe(setting)));
+    if (setting.flag !== undefined) command.addOption(optionOf(setting, setting.flag));
     else if (setting.env !== undefined) secrets.push([`${setting.env}[_FILE]`, setting.sentence]);
   }
   if (secrets.length === 0) return command;
@@ -19,7 +29,21 @@ export function addSettings(command: Command, table: Settings): Command {
   return command.addHelpText('after', ['', head, ...lines].join('\n'));
 }
 
+function optionOf(setting: Setting, flag: string): Option {
+  const option = new Option(flag, describe(setting));
+  const group = GROUPS.find(([, table]) => Object.values(table).includes(setting));
+  return group ? option.helpGroup(group[0]) : option;
+}
+
 /** Adds a copyable example to a command's help. */
 export function example(command: Command, line: string): Command {
   return command.addHelpText('after', `\nExample:\n  ${line}`);
+}
+
+/** Refuses options between a command and one below it: they would be the upper one's, and would say nothing. */
+export function optionsStandBehind(command: Command): void {
+  command.enablePositionalOptions().hook('preSubcommand', (_, subcommand) => {
+    if (Object.keys(command.opts()).length === 0) return;
+    throw new GimmeError('usage', `options of ${command.name()} ${subcommand.name()} stand after it`);
+  });
 }

@@ -2,7 +2,7 @@
 import type { Settings } from '../shared/io/config.ts';
 import { NATS } from './natsSettings.ts';
 
-const LOG = {
+export const LOG = {
   logLevel: {
     kind: 'choice',
     flag: '--log-level <level>',

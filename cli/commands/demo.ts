@@ -49,7 +49,7 @@ type DemoSettings = { recipients: number; workers: number; keep: boolean; nats: 
 export function addDemo(program: Command, entry: string, ended: (exitCode: number) => void): void {
   const command = program
     .command('demo')
-    .summary('start here: send a newsletter to a mail server stub, all on this machine')
+    .summary('send a newsletter to a mail server stub, all on this machine')
     .option('--nats', 'link over NATS: a server that runs, or one found on this machine and started')
     .option('--keep', 'leave the master up until Ctrl-C');
   addSettings(command, DEMO);

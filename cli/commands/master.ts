@@ -1,13 +1,14 @@
-/** `gimme master`: runs a master until it is told to stop. */
+/** `gimme master`: runs a master until it is told to stop. Below it is the command about masters, which asks one. */
 import { setFlagsFromString } from 'node:v8';
 import type { Command } from 'commander';
 import { readConfig } from '../../shared/io/config.ts';
 import { createLog, type LogFormat, type LogLevel } from '../../shared/io/log.ts';
 import { natsOf } from '../natsSettings.ts';
-import { addSettings, example } from '../options.ts';
+import { addSettings, example, optionsStandBehind } from '../options.ts';
 import { print, storeWords } from '../output.ts';
 import { MASTER } from '../settings.ts';
 import { stopped } from '../signals.ts';
+import { addMasterLs } from './master-ls.ts';
 
 /**
  * Nearly all that a busy master leaves behind are buffers, which die young. V8 collects young ones when there are 32 MB
@@ -20,13 +21,19 @@ const HEAP_GROWTH = '--heap-growing-percent=300';
 export function addMaster(program: Command, ended: (exitCode: number) => void): void {
   const command = program
     .command('master')
-    .summary('run a master: it takes epics and hands their units to workers');
+    .summary('run a master: it takes epics and hands their units to workers; or see to masters (ls)')
+    .usage('[options]\n       gimme master <command> [options]')
+    .description(
+      'Takes epics and hands their units to workers, until SIGTERM or Ctrl-C. Nothing is lost by a stop.',
+    );
   addSettings(command, MASTER);
   example(
     command,
     'gimme master --listen 0.0.0.0:7171 --data /var/lib/gimmework --nats nats://127.0.0.1:4222',
   );
   command.action(async (flags: Record<string, unknown>) => ended(await run(flags)));
+  optionsStandBehind(command);
+  addMasterLs(command, ended);
 }
 
 async function run(flags: Record<string, unknown>): Promise<number> {

@@ -3,11 +3,10 @@
  * workers, which are an operator's: they ask a master.
  */
 import type { Command } from 'commander';
-import { GimmeError } from '../../shared/core/errors.ts';
 import { readConfig } from '../../shared/io/config.ts';
 import { createLog, type LogFormat, type LogLevel } from '../../shared/io/log.ts';
 import { isNatsLink, natsOf } from '../natsSettings.ts';
-import { addSettings, example } from '../options.ts';
+import { addSettings, example, optionsStandBehind } from '../options.ts';
 import { WORKER } from '../settings.ts';
 import { stopped } from '../signals.ts';
 import { loadWorks } from '../works.ts';
@@ -23,11 +22,7 @@ export function addWorker(program: Command, ended: (exitCode: number) => void): 
   addSettings(command, WORKER);
   example(command, 'gimme worker --works newsletter --smtp smtp://127.0.0.1:2525 --slots 16');
   command.action(async (flags: Record<string, unknown>) => ended(await run(flags)));
-  // What stands before `ls` would be a worker's, and would say nothing.
-  command.enablePositionalOptions().hook('preSubcommand', (_, subcommand) => {
-    const stray = Object.keys(command.opts()).length > 0;
-    if (stray) throw new GimmeError('usage', `options of worker ${subcommand.name()} stand after it`);
-  });
+  optionsStandBehind(command);
   addWorkerLs(command, ended);
   addWorkerDrain(command, ended);
 }

@@ -120,6 +120,17 @@ test('status of a master that is not ready says why and exits 1', async (t) => {
   });
 });
 
+test('master ls shows the master that is asked', async (t) => {
+  const { run, api } = await served(t);
+  api.add();
+  const { code, stdout, stderr } = await run('master', 'ls');
+  assert.deepEqual([code, stderr], [0, '']);
+  const [head, row] = stdout.split('\n').map((line) => line.split(/ {2,}/));
+  assert.deepEqual(head, ['ID', 'TERM', 'STORE', 'LINK', 'EPICS']);
+  assert.deepEqual(row, ['fake-master', '1', 'memory (not durable yet)', 'ws', '1']);
+  assert.equal(JSON.parse((await run('master', 'ls', '-o', 'jsonl')).stdout).id, 'fake-master');
+});
+
 test('status without a master is one line and exits 1', async () => {
   const { code, stdout, stderr } = await gimme(['status', '--master', 'http://127.0.0.1:9']);
   assert.deepEqual([code, stdout], [1, '']);
