@@ -19,6 +19,8 @@ export const GRANT_UNITS_MAX = 16_384;
  * cost a master as much as a hundred units, and a crowd that shares each read evenly makes small ones of it.
  */
 export const GRANT_UNITS_WORTH = 1_024;
+/** Grants of one term to one session: their numbers, which a worker repeats, leave room for those of any term. */
+export const GRANT_NUMBERS_MAX = 2 ** 31;
 /** Largest brief (template and settings common to all units of an epic). */
 export const BRIEF_BYTES_MAX = 25 * MB;
 /** Bytes of brief in one Brief message. */

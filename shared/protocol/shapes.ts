@@ -5,6 +5,7 @@
 import {
   BRIEF_PART_BYTES,
   EPICS_ACTIVE_MAX,
+  GRANT_NUMBERS_MAX,
   GRANT_UNITS_MAX,
   HELD_UNITS_MAX,
   JSON_BODY_BYTES_MAX,
@@ -55,7 +56,7 @@ const stepNumber = below(STEPS_MAX);
 /** Lists with an entry per grant or per work: bounded like lists of ranges. */
 const manyOf = <T>(check: (value: unknown) => T): ((value: unknown) => T[]) => listOf(check, RANGES_MAX);
 
-const demand: Shape<Demand> = { at: whole, lastGrant: whole, level: whole };
+const demand: Shape<Demand> = { at: whole, lastGrant: below(GRANT_NUMBERS_MAX), level: whole };
 const stepManifest: Shape<StepManifest> = {
   name: id,
   effect: oneOf('none', 'at-least-once', 'at-most-once'),

@@ -5,6 +5,7 @@ import fc from 'fast-check';
 import { GimmeError } from '../../../../shared/core/errors.ts';
 import {
   BRIEF_PART_BYTES,
+  GRANT_NUMBERS_MAX,
   GRANT_UNITS_MAX,
   MESSAGE_BYTES_MAX,
   REPORT_UNITS_MAX,
@@ -268,6 +269,13 @@ test('names that every object has are no ids and no keys', () => {
       /steps \(a key\) must be an id/,
     );
   }
+});
+
+// Broke: after the largest whole number a master gave one number to two grants, and ended at the report of the first.
+test('a grant number leaves room for those after it', () => {
+  const beat = (lastGrant: number): Uint8Array => frameOf({ ...EXAMPLES['heartbeat'], lastGrant });
+  assert.equal(codeOf(beat(GRANT_NUMBERS_MAX - 1)), undefined);
+  refused(beat(GRANT_NUMBERS_MAX), /^heartbeat\.lastGrant must be below 2147483648/);
 });
 
 test('lists and ranges are bounded, also the number of units that few edges name', () => {

@@ -43,7 +43,7 @@ const ranges: fc.Arbitrary<Ranges> = fc
     return edges;
   });
 
-const demand = { at: whole, lastGrant: whole, level: whole };
+const demand = { at: whole, lastGrant: fc.nat(), level: whole };
 const fault = plain({
   unit: whole,
   code: id,
