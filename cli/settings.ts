@@ -1,4 +1,5 @@
 /** The tables of settings: one per daemon and one for the commands that talk to a master. */
+import { THREADS_MAX } from '../shared/core/limits.ts';
 import type { Settings } from '../shared/io/config.ts';
 import { NATS } from './natsSettings.ts';
 
@@ -82,6 +83,14 @@ export const WORKER = {
     min: 1,
     max: 10_000,
     sentence: 'units run at the same time',
+  },
+  threads: {
+    kind: 'count',
+    flag: '--threads <n>',
+    env: 'GIMMEWORK_THREADS',
+    min: 1,
+    max: THREADS_MAX,
+    sentence: 'threads for steps with `thread: true`; one less than there are cores by default',
   },
   label: {
     kind: 'labels',

@@ -9,11 +9,13 @@ import type { AddressInfo } from 'node:net';
 import type { FastifyInstance } from 'fastify';
 import { GimmeError } from '../shared/core/errors.ts';
 import { idFrom } from '../shared/core/ids.ts';
+import { LEASE_MS } from '../shared/core/limits.ts';
 import { NatsBus, type NatsBusOptions } from '../shared/io/bus/natsBus.ts';
 import { WsHub } from '../shared/io/bus/wsHub.ts';
 import type { Bus } from '../shared/io/bus.ts';
-import { systemClock } from '../shared/io/clock.ts';
+import { type Clock, systemClock } from '../shared/io/clock.ts';
 import type { Log } from '../shared/io/log.ts';
+import { LoopWatch } from '../shared/io/loopWatch.ts';
 import { VERSION } from '../shared/io/version.ts';
 import type { CoreSettings } from './core/state.ts';
 import { Briefs } from './io/briefs.ts';
@@ -66,7 +68,7 @@ export async function startMaster(config: MasterConfig): Promise<RunningMaster> 
       store,
       spool,
       briefs,
-      clock: systemClock,
+      clock: watched(config),
       log,
       newId: () => idFrom(randomBytes(15)),
       seal,
@@ -117,6 +119,17 @@ function both(metrics: MasterMetrics, story: StoryLog): RuntimeObserver {
       story.linked();
     },
   };
+}
+
+/** The system's clock, which warns when the loop was blocked for a third of the lease. */
+function watched({ log, settings }: MasterConfig): Clock {
+  return new LoopWatch({
+    clock: systemClock,
+    limitMs: (settings?.leaseMs ?? LEASE_MS) / 3,
+    longest: () => ({ ms: 0 }),
+    tell: (ms) =>
+      log.warn('the event loop stood still: the machine is too busy, or this process was stopped', { ms }),
+  });
 }
 
 function busOf({ nats, log }: MasterConfig, id: string, server: Server): Bus {

@@ -1,20 +1,22 @@
 /** Wires a worker: works, link to the master, core and executor. */
 import { createHash, randomBytes } from 'node:crypto';
-import { hostname } from 'node:os';
+import { availableParallelism, hostname } from 'node:os';
 import { idFrom } from '../shared/core/ids.ts';
-import { DRAIN_MS } from '../shared/core/limits.ts';
+import { DRAIN_MS, HEARTBEAT_MS, LEASE_MS } from '../shared/core/limits.ts';
 import type { WorkDefinition } from '../shared/core/work.ts';
 import { NatsBus, type NatsBusOptions } from '../shared/io/bus/natsBus.ts';
 import { NATS_PREFIX } from '../shared/io/bus/natsSubjects.ts';
 import { WsClient } from '../shared/io/bus/wsClient.ts';
 import type { Bus } from '../shared/io/bus.ts';
-import { systemClock } from '../shared/io/clock.ts';
+import { type Clock, systemClock } from '../shared/io/clock.ts';
 import type { Log } from '../shared/io/log.ts';
+import { LoopWatch } from '../shared/io/loopWatch.ts';
 import { VERSION } from '../shared/io/version.ts';
 import type { WorkManifest } from '../shared/protocol/messages.ts';
 import type { WorkerIdentity } from './core/worker.ts';
 import { WorkerMetrics } from './io/metrics.ts';
 import { WorkerRuntime } from './io/runtime.ts';
+import type { Threads } from './io/threads.ts';
 
 /** Where masters are: `ws://host:port` of one, or the NATS servers over which they are reached. */
 export type WorkerLink =
@@ -34,6 +36,10 @@ export type WorkerConfig = WorkerLink & {
   heartbeatMs?: number;
   /** Where `/metrics` is served; nowhere by default. */
   metricsListen?: { host: string; port: number };
+  /** By the name of a work, the module that exports it; steps in threads need it. */
+  modules?: ReadonlyMap<string, string>;
+  /** Threads at most. Defaults to one less than there are cores, and at least one. */
+  threads?: number;
 };
 
 /** A link that is up for this long without a word from a master is worth a line in the log. */
@@ -77,21 +83,24 @@ export async function startWorker(config: WorkerConfig): Promise<RunningWorker> 
     reconnects: () => runtime.reconnects,
   };
   const metrics = metricsListen && new WorkerMetrics(VERSION, gauges);
+  const threads = await threadsOf(config);
   const runtime = new WorkerRuntime({
     identity: identityOf(config),
     works: byName,
     bus,
-    clock: systemClock,
+    clock: watched(heartbeatMs, () => runtime),
     random: Math.random,
     log,
     ...(heartbeatMs !== undefined && { heartbeatMs }),
     ...(metrics && { onStep: metrics.step.bind(metrics) }),
+    ...(threads && { threads }),
   });
   const metricsPort = metricsListen && (await metrics?.listen(metricsListen.host, metricsListen.port));
   const stop = async (reason: string): Promise<void> => {
     await runtime.drain(reason, config.drainMs ?? DRAIN_MS);
     clearTimeout(silence);
     metrics?.close();
+    await threads?.close();
     for (const work of works) await work.options.stop?.();
   };
   let stopping: Promise<void> | undefined;
@@ -120,6 +129,25 @@ export async function startWorker(config: WorkerConfig): Promise<RunningWorker> 
     toldToDrain: runtime.toldToDrain,
     closed: runtime.closed,
   };
+}
+
+/** The pool, where a work of a module has a step for it. */
+async function threadsOf({ works, modules, threads, log }: WorkerConfig): Promise<Threads | undefined> {
+  const wants = works.some((work) => modules?.has(work.name) && work.steps.some((step) => step.thread));
+  if (!modules || !wants) return undefined;
+  const { Threads } = await import('./io/threads.ts');
+  return new Threads({ modules, count: threads ?? Math.max(1, availableParallelism() - 1), log });
+}
+
+/** The system's clock, which warns when the loop was blocked for a third of the lease. */
+function watched(heartbeatMs: number | undefined, runtime: () => WorkerRuntime): Clock {
+  return new LoopWatch({
+    clock: systemClock,
+    // A worker is not told its master's lease; it is as many heartbeats as by default.
+    limitMs: (LEASE_MS / HEARTBEAT_MS / 3) * (heartbeatMs ?? HEARTBEAT_MS),
+    longest: () => runtime().longestStretch(),
+    tell: (ms, longest) => runtime().tellBlocked(ms, longest),
+  });
 }
 
 function identityOf({ name, works, labels, slots }: WorkerConfig): WorkerIdentity {

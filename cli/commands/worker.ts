@@ -33,13 +33,15 @@ async function run(flags: Record<string, unknown>): Promise<number> {
   const nats = natsOf(isNats ? settings : { ...settings, nats: undefined }, flags);
   const log = createLog({ level: settings.logLevel as LogLevel, format: settings.logFormat as LogFormat });
   const mail = { smtp: settings.smtp, retryFirstMs: settings.smtpRetryFirst };
-  const works = await loadWorks(settings.works, mail);
+  const { works, modules } = await loadWorks(settings.works, mail);
   const { startWorker } = await import('../../worker/main.ts');
   const stop = stopped();
   const worker = await startWorker({
     ...(nats ? { nats } : { master: settings.master.replace(/^http/, 'ws') }),
     works,
+    modules,
     slots: settings.slots,
+    ...(settings.threads !== undefined && { threads: settings.threads }),
     ...(settings.name === undefined ? {} : { name: settings.name }),
     labels: settings.label ?? {},
     log,

@@ -119,6 +119,12 @@ export const ERRORS = {
     'The address is not one valid mailbox; correct it and submit it again.',
   ),
   step_failed: row(200, 6, false, 'A step threw; the message is what it said.'),
+  not_cloneable: row(
+    200,
+    6,
+    false,
+    'A step in a thread was given or returned what cannot be copied; return plain data, or leave out thread: true.',
+  ),
   step_timeout: row(200, 6, true, 'A step took longer than its timeout.'),
   retries_exhausted: row(200, 6, false, 'Every attempt failed; the message is that of the last one.'),
   smtp_deferred: row(200, 6, true, 'The mail server asked to try later; the mail is tried again by itself.'),

@@ -96,6 +96,12 @@ export const RECALL_AFTER_MS = 250;
 
 /** Briefs that a worker keeps prepared; those that a grant needs are kept beyond it. */
 export const BRIEFS_READY_MAX = 256;
+/** Briefs that each thread of a worker keeps prepared. */
+export const THREAD_BRIEFS_MAX = 16;
+/** Threads of one worker. */
+export const THREADS_MAX = 1_024;
+/** How long a thread may take to load its works, over the time that its step has. */
+export const THREAD_START_MS = 30_000;
 /** Units one worker holds at most, whatever its measured speed. */
 export const HELD_UNITS_MAX = 32_768;
 /** Measured work a worker keeps ahead of itself. */

@@ -3,8 +3,10 @@
  * steer by; running is the worker's executor's business.
  */
 import type { Effect } from '../protocol/messages.ts';
+import { type Duration, durationMs } from './duration.ts';
 import { isId } from './ids.ts';
 import { STEPS_MAX } from './limits.ts';
+import { checkStepOptions } from './stepOptions.ts';
 
 /**
  * What a step threw or returned, known by a mark and not by its class: a user's module may bring its own
@@ -92,9 +94,6 @@ export type StepContext<Brief = unknown> = {
 export type Backoff = { firstMs: number; factor: number; maxMs: number };
 export type Retry = { attempts: number; backoff: Backoff };
 
-/** Durations are numbers in milliseconds or texts such as `250ms`, `60s`, `2m`, `2h`, `7d`. */
-export type Duration = number | string;
-
 export type StepOptions = {
   /**
    * `none`: no outside effect, may run any number of times. `at-least-once`: may run again after a crash.
@@ -105,11 +104,17 @@ export type StepOptions = {
   timeout?: Duration;
   /** Defaults to 5 attempts, first 1 s, factor 2, max 60 s. */
   retry?: { attempts?: number; backoff?: { first?: Duration; factor?: number; max?: Duration } };
+  /**
+   * Runs the step in a thread of the worker's pool, for work that computes for long: elsewhere it would hold up
+   * heartbeats and all other units. What goes in and out is copied, so it must be plain data. Defaults to false.
+   */
+  thread?: boolean;
 };
 
 export type Step = {
   name: string;
   effect: Effect;
+  thread: boolean;
   timeoutMs: number;
   retry: Retry;
   run(input: unknown, ctx: StepContext): unknown;
@@ -163,7 +168,7 @@ export class WorkDefinition<Unit = unknown, Brief = unknown, Out = unknown> {
     run: (input: Out, ctx: StepContext<Brief>) => Next,
   ): WorkDefinition<Unit, Brief, Exclude<Awaited<Next>, Skip>>;
   step(name: string, second: unknown, third?: unknown): never {
-    const options = (third === undefined ? {} : second) as StepOptions;
+    const options = third === undefined ? {} : second;
     const run = (third ?? second) as Step['run'];
     if (!isId(name)) throw new TypeError(`step name ${JSON.stringify(name)} must match [A-Za-z0-9_-]{1,64}`);
     if (typeof run !== 'function') throw new TypeError(`step ${name} of ${this.name} needs a function`);
@@ -186,7 +191,8 @@ export function defineWork<Unit, Brief = unknown>(
   return new WorkDefinition(name, options, []);
 }
 
-function stepFrom(name: string, options: StepOptions, run: Step['run']): Step {
+function stepFrom(name: string, options: unknown, run: Step['run']): Step {
+  checkStepOptions(name, options);
   const backoff = options.retry?.backoff;
   const retry = {
     attempts: options.retry?.attempts ?? 5,
@@ -196,26 +202,12 @@ function stepFrom(name: string, options: StepOptions, run: Step['run']): Step {
       maxMs: durationMs(backoff?.max ?? 60_000),
     },
   };
-  if (!Number.isInteger(retry.attempts) || retry.attempts < 1) {
-    throw new TypeError(`step ${name}: retry.attempts must be a whole number of at least 1`);
-  }
   return {
     name,
     effect: options.effect ?? 'none',
+    thread: options.thread ?? false,
     timeoutMs: durationMs(options.timeout ?? 60_000),
     retry,
     run,
   };
-}
-
-const DURATION = /^(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)?$/;
-const DURATION_UNIT_MS = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };
-
-/** Milliseconds of a duration; a bare number is milliseconds. Throws a TypeError on anything else. */
-export function durationMs(duration: Duration): number {
-  const match = DURATION.exec(String(duration).trim());
-  if (!match)
-    throw new TypeError(`${JSON.stringify(duration)} is not a duration such as 250ms, 60s, 2m, 2h or 7d`);
-  const unit = (match[2] ?? 'ms') as keyof typeof DURATION_UNIT_MS;
-  return Math.round(Number(match[1]) * DURATION_UNIT_MS[unit]);
 }

@@ -6,10 +6,10 @@
  * C2: a secret is never shown; beside `ENV` it may come from the file that `ENV_FILE` names.
  */
 import { readFileSync } from 'node:fs';
+import { durationMs } from '../core/duration.ts';
 import { GimmeError, unreachable } from '../core/errors.ts';
 import { isId } from '../core/ids.ts';
 import { LABELS_MAX } from '../core/limits.ts';
-import { durationMs } from '../core/work.ts';
 
 export type Listen = { host: string; port: number };
 

@@ -52,6 +52,8 @@ export type WorkerSettings = {
   retryFirstMs?: number;
   /** The NATS server over which it reaches the master; by WebSocket unless told. */
   nats?: string;
+  /** For steps that run in threads; as many as `gimme worker` has unless told. */
+  threads?: number;
 };
 export type DurableSettings = {
   /** The file that says what the master's disk does (`disk.cjs`). */

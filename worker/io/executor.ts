@@ -26,6 +26,8 @@ import type { Outcome } from '../core/outcomes.ts';
 import { Job } from './job.ts';
 import type { StepOutcome } from './metrics.ts';
 import type { Preparations, Prepared } from './preparations.ts';
+import { Stretches } from './stretch.ts';
+import type { Threads } from './threads.ts';
 
 /** How often running steps are looked at for their timeout. */
 const SWEEP_MS = 250;
@@ -47,14 +49,20 @@ export type ExecutorParts = {
   finish: (run: Run, outcome: Outcome) => void;
   /** Told of each run of a step, where somebody measures. */
   onStep?: (work: string, step: string, outcome: StepOutcome, ms: number) => void;
+  /** Where steps run that want a thread; here without. */
+  threads?: Threads;
 };
 
 type Context = { work: WorkDefinition; prepared: Prepared };
 
 export class Executor {
+  /** How long steps keep the loop; whoever calls in begins a stretch. */
+  readonly stretches = new Stretches();
   readonly #parts: ExecutorParts;
   /** Jobs whose step has not returned yet. */
   readonly #jobs = new Map<Run, Job>();
+  /** The job whose step returned last of those that were waited for. */
+  #returned: Job | undefined;
   #sweep: NodeJS.Timeout | undefined;
   /** Errors that were logged. */
   readonly #told = new Set<string>();
@@ -103,6 +111,13 @@ export class Executor {
     return [...this.#jobs.values()].map((job) => `${job.effectKey} (${job.stepName})`);
   }
 
+  /** Steps on the loop, as `<work> <step>`: those that wait for something, and the last one that did. */
+  onLoop(): string[] {
+    const jobs = [...this.#jobs.values(), ...(this.#returned ? [this.#returned] : [])];
+    const names = jobs.filter(({ thread }) => !thread).map((job) => `${job.work.name} ${job.stepName}`);
+    return [...new Set(names)];
+  }
+
   close(): void {
     clearInterval(this.#sweep);
   }
@@ -125,7 +140,7 @@ export class Executor {
       this.#fail(job, 'invalid_unit', `record ${job.unit + 1}: the schema threw: ${messageOf(error)}`);
     try {
       const checked: unknown = schema['~standard'].validate(parsed.value);
-      if (isPromise(checked)) checked.then((value) => judge(value as Checked), broke);
+      if (isPromise(checked)) checked.then((value) => this.#onward(() => judge(value as Checked)), broke);
       else judge(checked as Checked);
     } catch (error) {
       broke(error);
@@ -157,7 +172,7 @@ export class Executor {
       job.enter(i, this.#parts.onStep ? this.#parts.monoMs() : 0);
       let output: unknown;
       try {
-        output = step.run(value, job);
+        output = this.#call(job, step, value);
       } catch (error) {
         return this.#threw(job, i, value, error);
       }
@@ -171,7 +186,7 @@ export class Executor {
 
   #await(job: Job, index: number, input: unknown, promise: PromiseLike<unknown>): void {
     const step = job.work.steps[index] as Step;
-    job.wait(this.#parts.monoMs() + step.timeoutMs, input);
+    job.wait(job.thread ? job.deadlineMs : this.stretches.nowMs + step.timeoutMs, input);
     this.#jobs.set(job.run, job);
     this.#sweep ??= setInterval(() => this.#sweepJobs(), SWEEP_MS).unref();
     promise.then(
@@ -179,12 +194,33 @@ export class Executor {
         if (!this.#arrived(job)) return; // X2
         this.#ran(job, step, isSkip(output) ? 'skipped' : 'done');
         if (isSkip(output)) this.#end(job, { kind: 'skipped' });
-        else this.#advance(job, output, index + 1);
+        else this.#onward(() => this.#advance(job, output, index + 1));
       },
       (error: unknown) => {
         if (this.#arrived(job)) this.#threw(job, index, input, error);
       },
     );
+  }
+
+  /** Calls a step: here, or in a thread where it wants one and its work has a module to load there. */
+  #call(job: Job, step: Step, input: unknown): unknown {
+    const { threads, monoMs } = this.#parts;
+    if (step.thread && threads?.has(job.work.name)) {
+      const allow = (startMs: number): void => job.begin(monoMs(), startMs + step.timeoutMs);
+      job.thread = threads.run(job, step, input, allow);
+      return job.thread.output;
+    }
+    try {
+      return step.run(input, job);
+    } finally {
+      this.stretches.end(job.work.name, step.name, monoMs());
+    }
+  }
+
+  /** Goes on after something that was waited for. */
+  #onward(go: () => void): void {
+    this.stretches.begin(this.#parts.monoMs());
+    go();
   }
 
   /** Logs what a step threw: each distinct error once, so that a fault of a work shows and a flood does not. */
@@ -208,6 +244,8 @@ export class Executor {
   #arrived(job: Job): boolean {
     if (job.over) return false;
     this.#jobs.delete(job.run);
+    if (!job.thread) this.#returned = job;
+    job.thread = undefined;
     return true;
   }
 
@@ -301,6 +339,7 @@ export class Executor {
   #giveUp(job: Job): void {
     const step = job.work.steps[job.index] as Step;
     const message = `${step.name} did not end ${GRACE_MS} ms after its signal fired`;
+    job.thread?.end(message);
     if (step.effect !== 'at-most-once') {
       return this.#retry(job, job.index, job.input, 'step_timeout', message, undefined);
     }

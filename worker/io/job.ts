@@ -3,13 +3,18 @@ import type { StepContext, WorkDefinition } from '../../shared/core/work.ts';
 import type { Log } from '../../shared/io/log.ts';
 import type { Run } from '../core/held.ts';
 import type { Prepared } from './preparations.ts';
+import type { ThreadCall } from './threadCall.ts';
 
 type Counter = { done: number; failed: number; retried: number };
+
+const NO_ENVELOPE = new SharedArrayBuffer(0);
 
 export class Job implements StepContext {
   readonly run: Run;
   readonly work: WorkDefinition;
   readonly brief: unknown;
+  /** Envelope of its brief, for threads. */
+  readonly envelope: SharedArrayBuffer;
   /** Number of the step that runs, and what it was given. */
   index = 0;
   input: unknown;
@@ -17,6 +22,8 @@ export class Job implements StepContext {
   deadlineMs = Number.POSITIVE_INFINITY;
   enteredMs = 0;
   timedOut = false;
+  /** The thread that its step runs in. */
+  thread: ThreadCall | undefined;
   over = false;
   readonly #log: Log;
   #controller: AbortController | undefined;
@@ -26,6 +33,7 @@ export class Job implements StepContext {
     this.run = run;
     this.work = work;
     this.brief = prepared.ok ? prepared.brief : undefined;
+    this.envelope = prepared.ok ? prepared.envelope : NO_ENVELOPE;
     this.#log = log;
   }
 
@@ -75,6 +83,13 @@ export class Job implements StepContext {
   enter(index: number, nowMs: number): void {
     this.index = index;
     this.enteredMs = nowMs;
+    this.deadlineMs = Number.POSITIVE_INFINITY;
+  }
+
+  /** Its step begins in a thread now, or a thread for it does, which takes a while. */
+  begin(nowMs: number, allowedMs: number): void {
+    this.enteredMs = nowMs;
+    if (!this.aborted) this.deadlineMs = nowMs + allowedMs;
   }
 
   wait(deadlineMs: number, input: unknown): void {

@@ -5,8 +5,12 @@ import type { WorkDefinition } from '../../shared/core/work.ts';
 import type { BriefEnvelope } from '../../shared/protocol/api.ts';
 import { createUnitParser, type UnitParser } from './unitParser.ts';
 
-/** A brief ready for use, or why it never will be. */
-export type Prepared = { ok: true; brief: unknown; parser: UnitParser } | { ok: false; message: string };
+/** A brief ready for use, or why it never will be. Its envelope is kept for works that have steps in threads. */
+export type Prepared =
+  | { ok: true; brief: unknown; parser: UnitParser; envelope: SharedArrayBuffer }
+  | { ok: false; message: string };
+
+const NOT_SHARED = new SharedArrayBuffer(0);
 
 type Assembly = { parts: (Uint8Array | undefined)[]; missing: number };
 
@@ -51,8 +55,20 @@ async function prepared(work: WorkDefinition, bytes: Buffer): Promise<Prepared> 
   try {
     const { brief, format } = JSON.parse(bytes.toString()) as BriefEnvelope;
     const { prepare } = work.options;
-    return { ok: true, brief: prepare ? await prepare(brief) : brief, parser: createUnitParser(format) };
+    return {
+      ok: true,
+      brief: prepare ? await prepare(brief) : brief,
+      parser: createUnitParser(format),
+      envelope: work.steps.some((step) => step.thread) ? shared(bytes) : NOT_SHARED,
+    };
   } catch (error) {
     return { ok: false, message: error instanceof Error ? error.message : String(error) };
   }
+}
+
+/** A copy that threads read without a copy of their own. */
+function shared(bytes: Buffer): SharedArrayBuffer {
+  const memory = new SharedArrayBuffer(bytes.length);
+  new Uint8Array(memory).set(bytes);
+  return memory;
 }

@@ -17,6 +17,8 @@ import type { MasterMessage } from '../../shared/protocol/messages.ts';
 import { Worker, type WorkerIdentity, type WorkerInput, type WorkerOutput } from '../core/worker.ts';
 import { Executor, type ExecutorParts } from './executor.ts';
 import { Preparations } from './preparations.ts';
+import type { Stretch } from './stretch.ts';
+import type { Threads } from './threads.ts';
 
 /** Longest time of one pass over startable units. */
 const PASS_MS = 5;
@@ -32,6 +34,8 @@ export type WorkerParts = {
   log: Log;
   heartbeatMs?: number;
   onStep?: ExecutorParts['onStep'];
+  /** For steps that want a thread; without, they run on the loop. */
+  threads?: Threads;
 };
 
 export class WorkerRuntime {
@@ -63,6 +67,7 @@ export class WorkerRuntime {
       monoMs: () => parts.clock.monoMs(),
       log: parts.log,
       ...(parts.onStep && { onStep: parts.onStep }),
+      ...(parts.threads && { threads: parts.threads }),
       ask: (run) => {
         this.#core.ask(run);
         this.#schedule();
@@ -72,6 +77,7 @@ export class WorkerRuntime {
         this.#schedule();
       },
     });
+    this.#warnOfThreads();
     this.#closed = withResolvers();
     this.#closed.promise.catch(() => {});
   }
@@ -103,6 +109,34 @@ export class WorkerRuntime {
   /** How often a lost link was made again. */
   get reconnects(): number {
     return Math.max(0, this.#ups - 1);
+  }
+
+  /** The step that kept the loop longest since this was last asked. */
+  longestStretch(): Stretch {
+    return this.#executor.stretches.take();
+  }
+
+  /** Says that the loop was blocked, and by what as far as that is known. */
+  tellBlocked(ms: number, longest: Stretch): void {
+    const { log } = this.#parts;
+    if (2 * longest.ms >= ms) {
+      const { work, step } = longest;
+      const cure = 'give the step the option thread: true';
+      return log.warn('a step blocked the event loop: heartbeats and all other units waited', {
+        work,
+        step,
+        ms,
+        cure,
+      });
+    }
+    log.warn(
+      'the event loop stood still: a step computed for long after an await, or the process was stopped',
+      {
+        ms,
+        running: this.#executor.onLoop().join(', '),
+        cure: 'give a step that computes for long the option thread: true',
+      },
+    );
   }
 
   /** Whether a master was heard yet: over a server the link can be up without one. */
@@ -171,7 +205,9 @@ export class WorkerRuntime {
   }
 
   #step(input: WorkerInput): void {
-    const output = this.#core.step(input, this.#parts.clock.monoMs());
+    const nowMs = this.#parts.clock.monoMs();
+    this.#executor.stretches.begin(nowMs);
+    const output = this.#core.step(input, nowMs);
     if (this.#core.held > this.#heldMax) this.#heldMax = this.#core.held;
     for (const { to, message } of output.messages) this.#parts.bus.send(to, encodeFrame(message));
     for (const run of output.aborts) this.#executor.abort(run, 'the master stopped this unit');
@@ -198,6 +234,20 @@ export class WorkerRuntime {
     if (input.type !== 'ran') this.#schedule();
   }
 
+  #warnOfThreads(): void {
+    const { works, threads, log } = this.#parts;
+    for (const work of works.values()) {
+      const steps = work.steps.filter((step) => step.thread).map((step) => step.name);
+      if (steps.length === 0 || threads?.has(work.name)) continue;
+      const why = 'a thread can load a work only from a module';
+      log.warn('steps with thread: true run on the main thread', {
+        work: work.name,
+        steps: steps.join(','),
+        why,
+      });
+    }
+  }
+
   /** Runs a pass soon; many reasons within one turn of the loop make one pass. */
   #schedule(): void {
     if (this.#scheduled || this.#over) return;
@@ -211,12 +261,15 @@ export class WorkerRuntime {
   #pass(): void {
     if (this.#over) return;
     const { clock } = this.#parts;
-    const untilMs = clock.monoMs() + PASS_MS;
+    const { stretches } = this.#executor;
+    stretches.begin(clock.monoMs());
+    const untilMs = stretches.nowMs + PASS_MS;
     let started = 0;
     for (let run = this.#core.next(); run; run = this.#core.next()) {
       this.#executor.start(run);
       started += 1;
-      if (started % PASS_UNITS === 0 && clock.monoMs() >= untilMs) {
+      if (started % PASS_UNITS === 0) stretches.begin(clock.monoMs());
+      if (stretches.nowMs >= untilMs) {
         this.#schedule(); // V1
         break;
       }

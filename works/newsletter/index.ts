@@ -2,8 +2,10 @@
  * The newsletter: the bundled work that renders a mail per recipient and sends it by SMTP.
  * Owns its steps and their settings; `render.ts` and `mailer.ts` do the work.
  */
+
+import type { Duration } from '../../shared/core/duration.ts';
 import { GimmeError } from '../../shared/core/errors.ts';
-import type { Duration, StepContext, WorkDefinition } from '../../shared/core/work.ts';
+import type { StepContext, WorkDefinition } from '../../shared/core/work.ts';
 import { defineWork } from '../../shared/core/work.ts';
 import type { CompiledBrief, NewsletterBrief } from './brief.ts';
 import { checkBrief } from './brief.ts';

@@ -1,0 +1,56 @@
+/**
+ * A works module: a file of the user's that exports what `defineWork` returns. Owns loading it, also where it is
+ * TypeScript; which modules a worker offers is the command line's business, which works it runs the worker's.
+ */
+import { existsSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { isMainThread } from 'node:worker_threads';
+import { GimmeError } from '../core/errors.ts';
+import type { WorkDefinition } from '../core/work.ts';
+
+/** Every work that a module exports, each once. Throws `bad_works` naming the module. */
+export async function exportedWorks(module: string): Promise<WorkDefinition[]> {
+  if (/\.[cm]?tsx?$/.test(module)) await readTypeScript();
+  if (!existsSync(resolve(module))) throw badWorks(module, 'does not exist');
+  let exported: Record<string, unknown>;
+  try {
+    exported = (await import(pathToFileURL(resolve(module)).href)) as Record<string, unknown>;
+  } catch (cause) {
+    const why = cause instanceof Error ? cause.message : String(cause);
+    throw badWorks(module, `does not load: ${why}`, cause);
+  }
+  // What CommonJS exports is found below `default` where its names cannot be told before it runs.
+  const below = exported['default'];
+  const inner: unknown[] = below instanceof Object && !isWork(below) ? Object.values(below) : [];
+  const values = [...Object.values(exported), ...inner];
+  const works = [...new Set(values.filter(isWork))];
+  if (works.length === 0)
+    throw badWorks(module, 'exports no work; export what defineWork(...).step(...) returns');
+  const empty = works.find((work) => work.steps.length === 0);
+  if (empty) throw badWorks(module, `exports ${empty.name} without steps; add one with .step(...)`);
+  return works;
+}
+
+/** On Node 20 `--import tsx` reaches what a thread requires, but not what it imports. */
+const told = process.execArgv.some((argument) => argument.includes('tsx'));
+const reads = { required: told, imported: told && isMainThread };
+
+/** Both: a folder without `"type": "module"` is loaded as CommonJS. */
+async function readTypeScript(): Promise<void> {
+  if (!reads.required) (await import('tsx/cjs/api')).register();
+  reads.required = true;
+  if (!reads.imported) (await import('tsx/esm/api')).register();
+  reads.imported = true;
+}
+
+/** A module may bring its own copy of this package, so the shape decides, not the class. */
+function isWork(value: unknown): value is WorkDefinition {
+  if (typeof value !== 'object' || value === null) return false;
+  const { name, steps, options } = value as Partial<WorkDefinition>;
+  return typeof name === 'string' && Array.isArray(steps) && typeof options === 'object';
+}
+
+export function badWorks(module: string, what: string, cause?: unknown): GimmeError {
+  return new GimmeError('bad_works', `works module ${module} ${what}`, { cause });
+}
