@@ -61,8 +61,8 @@ async function rig(t: TestContext, count = 1) {
     lines,
     /** Starts a unit; its outcome is what this resolves with. */
     start: (work: string, unit: unknown, n = 0): { run: Run; ended: Promise<Outcome> } => {
-      const units = [n, n + 1] as const;
-      const grant = { t: 'work', term: 1, n: 1, epic: 'e', work, brief, units: [...units] } as const;
+      const token = { term: 1, n: 1, seal: 's' };
+      const grant = { t: 'work', ...token, epic: 'e', work, brief, units: [n, n + 1] } as const;
       const run = new Held(grant, unitsOf(prefixed(Buffer.from(JSON.stringify(unit)))), {}).start();
       assert.ok(run);
       const outcome = new Promise<Outcome>((resolve) => {
