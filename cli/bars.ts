@@ -8,6 +8,8 @@
 import type { EpicStatus } from '../client/index.ts';
 import { count, oneLine, span } from './output.ts';
 
+/** Codes of units that reached no step. */
+const NEVER_RUN = ['invalid_unit', 'unit_too_large', 'unclosed_quote'];
 const BAR_CELLS_MAX = 24;
 const BAR_CELLS_MIN = 6;
 
@@ -96,8 +98,7 @@ function grown({ widths }: Layout, name: string, text: string, side: 'left' | 'r
  */
 function through(epic: EpicStatus, name: string): number {
   const { succeeded, failed, unknown } = epic.totals;
-  let run =
-    succeeded + failed + unknown - (epic.faults['invalid_unit'] ?? 0) - (epic.faults['unit_too_large'] ?? 0);
+  let run = succeeded + failed + unknown - NEVER_RUN.reduce((sum, code) => sum + (epic.faults[code] ?? 0), 0);
   for (const [step, counters] of Object.entries(epic.steps)) {
     if (step === name) return Math.max(run, counters.done + counters.failed);
     run -= counters.failed;

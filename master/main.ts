@@ -3,7 +3,7 @@
  * over NATS it is made before that port is taken, so that no epic is accepted by a master that cannot start.
  */
 import { randomBytes } from 'node:crypto';
-import { access, constants, mkdir } from 'node:fs/promises';
+import { access, constants } from 'node:fs/promises';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { FastifyInstance } from 'fastify';
@@ -19,7 +19,7 @@ import { LoopWatch } from '../shared/io/loopWatch.ts';
 import { VERSION } from '../shared/io/version.ts';
 import type { CoreSettings } from './core/state.ts';
 import { Briefs } from './io/briefs.ts';
-import { storeFault } from './io/durableDir.ts';
+import { makeDir, storeFault } from './io/durableDir.ts';
 import { buildHttp } from './io/http.ts';
 import { MasterMetrics } from './io/metrics.ts';
 import { MasterRuntime, type RuntimeObserver } from './io/runtime.ts';
@@ -139,7 +139,7 @@ function busOf({ nats, log }: MasterConfig, id: string, server: Server): Bus {
 /** SQLite would say of a directory that cannot be written only that a file cannot be opened. */
 async function makeWritable(dir: string): Promise<void> {
   try {
-    await mkdir(dir, { recursive: true });
+    await makeDir(dir);
     await access(dir, constants.W_OK);
   } catch (error) {
     throw storeFault(error, `cannot use the data directory ${dir}`);

@@ -187,7 +187,7 @@ function badRecord(unit: number, unclosed: boolean): BadUnit {
     ? `record ${unit + 1} opens a quote that is not closed within ${UNIT_BYTES_MAX} bytes; ` +
       'reading went on after the line with that quote'
     : `record ${unit + 1} is over the limit of ${UNIT_BYTES_MAX} bytes`;
-  return { unit, code: 'unit_too_large', message };
+  return { unit, code: unclosed ? 'unclosed_quote' : 'unit_too_large', message };
 }
 
 function framedOf(chunk: Uint8Array, bounds: Uint32Array, count: number) {

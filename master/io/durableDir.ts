@@ -2,7 +2,7 @@
  * A directory whose files appear whole or not at all. A file is written as `<name>.part`, synced, renamed
  * and the directory synced; after a crash a `.part` is a file that never was.
  */
-import { mkdir, open, readdir, rename, rm } from 'node:fs/promises';
+import { mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { GimmeError } from '../../shared/core/errors.ts';
 
@@ -11,7 +11,7 @@ const PART = '.part';
 /** Makes the directory if it is not there and removes what unfinished writes left in it. */
 export async function openDurableDir(dir: string): Promise<void> {
   try {
-    const made = await mkdir(dir, { recursive: true });
+    const made = await makeDir(dir);
     if (made !== undefined) await syncDir(dirname(made));
     for (const name of await readdir(dir)) {
       if (name.endsWith(PART)) await rm(join(dir, name), { force: true });
@@ -19,6 +19,35 @@ export async function openDurableDir(dir: string): Promise<void> {
   } catch (error) {
     throw storeFault(error, `cannot use the directory ${dir}`);
   }
+}
+
+/**
+ * Makes a directory and those above it; returns the topmost one made, if any. Node's own `recursive` never ends
+ * where a system says ENOENT of a folder whose parent is there, as Linux does below /proc.
+ */
+export async function makeDir(dir: string): Promise<string | undefined> {
+  const above = dirname(dir);
+  try {
+    await mkdir(dir);
+    return dir;
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'EEXIST' && (await isDir(dir))) return undefined;
+    if (code !== 'ENOENT' || above === dir) throw error;
+    if (await isDir(above)) {
+      const message = `cannot make the directory ${dir}: ${above} takes none; choose another with --data`;
+      throw new GimmeError('store_failed', message, { cause: error });
+    }
+  }
+  const made = await makeDir(above);
+  return (await makeDir(dir)) && (made ?? dir);
+}
+
+async function isDir(path: string): Promise<boolean> {
+  return stat(path).then(
+    (found) => found.isDirectory(),
+    () => false,
+  );
 }
 
 /** The name under which the file at `path` is written before it is whole. */

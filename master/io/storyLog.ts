@@ -21,6 +21,7 @@ export class StoryLog {
   readonly #log: Log;
   readonly #sessions: ReadonlyMap<string, Session>;
   readonly #known = new Map<string, Known>();
+  #wasLinked = false;
   #looking: NodeJS.Timeout | undefined;
 
   constructor(log: Log, sessions: ReadonlyMap<string, Session>) {
@@ -64,9 +65,10 @@ export class StoryLog {
     }
   }
 
-  /** The link is up, at first or again. */
+  /** The link is up, at first or again; the first time the master's own line says so. */
   linked(): void {
-    this.#log.info('the link to the workers is up');
+    if (this.#wasLinked) this.#log.info('the link to the workers is up again');
+    this.#wasLinked = true;
   }
 
   /** Tells what became of the workers since it last looked. */

@@ -111,7 +111,13 @@ export const ERRORS = {
     false,
     'The record does not fit; the message names record and field. Correct it and submit it again.',
   ),
-  unit_too_large: row(200, 6, false, 'The record is over the size limit or has an unclosed quote.'),
+  unit_too_large: row(200, 6, false, 'The record is over the size limit; put larger data elsewhere.'),
+  unclosed_quote: row(
+    200,
+    6,
+    false,
+    'The record opens a quote that is not closed; close it and submit that record again.',
+  ),
   invalid_recipient: row(
     200,
     6,

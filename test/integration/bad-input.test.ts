@@ -27,7 +27,7 @@ test(
     const failed = c.journal.of('settled').flatMap((record) => record.failed ?? []);
     assert.equal(failed.length, BAD_ROWS);
     for (const { unit, code, message } of failed) {
-      assert.match(code, /^(invalid_unit|invalid_recipient|unit_too_large)$/);
+      assert.match(code, /^(invalid_unit|invalid_recipient|unclosed_quote)$/);
       assert.match(message, new RegExp(`\\brecord ${unit + 1}\\b`));
       assert.ok(!message.includes('\n'));
     }

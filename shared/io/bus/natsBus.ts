@@ -241,7 +241,9 @@ export class NatsBus implements Bus {
     this.#state = { at: 'waiting', cancel: this.#clock.setTimer(delayMs, () => this.#connect()) };
     if (this.#isDownSaid) return;
     this.#isDownSaid = true;
-    this.#run((handlers) => handlers.onDown(reason));
+    // At its start a node waits only so long, and whoever started it should know.
+    const told = this.#opening ? `${reason}; trying for ${this.#connectTimeoutMs / 1_000} s` : reason;
+    this.#run((handlers) => handlers.onDown(told));
   }
 
   #giveUp(): void {

@@ -152,6 +152,12 @@ const FAULTS: [string, string[], number, RegExp][] = [
     2,
     /m\.csv has no column email, which the newsletter needs; its columns are mail, name\n/,
   ],
+  [
+    'a data directory where none can be',
+    ['master', '--listen', '127.0.0.1:0', '--data', '/proc/gimmework/data'],
+    1,
+    /cannot make the directory \/proc\/gimmework: \/proc takes none; choose another with --data\n/,
+  ],
   ['absent master', ['epic', 'ls', '--master', NOBODY], 1, /no master answers at http:.*gimme master/],
   [
     'smtp absent at start',

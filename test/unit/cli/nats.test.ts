@@ -161,7 +161,10 @@ describe('what a NATS server can do to a node that starts', { concurrency: 3 }, 
     ['worker', worker('--nats', URL)],
   ] as const) {
     test(`nobody there for 10 s ends a ${name} with 1`, async () => {
-      oneLine(await gimme([...args]), 1, /NATS cannot be reached at 127\.0\.0\.1:9 within 10 s.*--nats/);
+      const node = start([...args]);
+      await node.says(/the link (to the master )?is down.*ECONNREFUSED 127\.0\.0\.1:9; trying for 10 s/);
+      assert.equal(node.process.exitCode, null, 'it says so at once');
+      oneLine(await node.ended, 1, /NATS cannot be reached at 127\.0\.0\.1:9 within 10 s.*--nats/);
     });
   }
 

@@ -203,7 +203,7 @@ test('an unclosed quote at the end is one bad unit; reading goes on after the li
     assert.deepEqual(units, ['1,a', '', '3,c', '4,d']);
     assert.deepEqual(
       bad.map(({ unit, code }) => [unit, code]),
-      [[1, 'unit_too_large']],
+      [[1, 'unclosed_quote']],
     );
     assert.match(bad[0]?.message ?? '', /^record 2 opens a quote that is not closed/);
   }

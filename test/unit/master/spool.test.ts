@@ -144,7 +144,7 @@ test('long records, long lines and forgotten quotes give the same units at every
   assert.equal(whole.units[0], `1,${long}`);
   assert.deepEqual(whole.units.slice(3, 20_003), rows);
   assert.deepEqual(whole.units.slice(20_003), ['', '5,"end\n6,"']);
-  assert.deepEqual(whole.bad, ['1 unit_too_large', '2 unit_too_large', '20003 unit_too_large']);
+  assert.deepEqual(whole.bad, ['1 unit_too_large', '2 unclosed_quote', '20003 unit_too_large']);
   for (const limits of [
     { units: 4_000, bytes: 700 },
     { units: READ_UNITS_MAX, bytes: 300_000 },
