@@ -10,6 +10,7 @@ import { addEpic } from './commands/epic.ts';
 import { addMaster } from './commands/master.ts';
 import { addSmtpStub } from './commands/smtp-stub.ts';
 import { addStatus } from './commands/status.ts';
+import { addTop } from './commands/top.ts';
 import { addWorker } from './commands/worker.ts';
 import { example } from './options.ts';
 
@@ -48,6 +49,7 @@ export function buildProgram(entry: string, ended: (exitCode: number) => void): 
   addSmtpStub(program, ended);
   program.commandsGroup('Cluster:');
   addStatus(program, ended);
+  addTop(program, ended);
   example(program, 'gimme demo');
   describeAll(program);
   return program;

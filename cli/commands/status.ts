@@ -1,13 +1,6 @@
 /** `gimme status`: how a master and what hangs on it stand, on one screen. Exit 1 when the master is not ready. */
 import type { Command } from 'commander';
-import {
-  Client,
-  type EpicPage,
-  type EpicStatus,
-  type Master,
-  type Readiness,
-  type Worker,
-} from '../../client/index.ts';
+import { Client, type EpicStatus, type Master, type Readiness, type Worker } from '../../client/index.ts';
 import { ERRORS } from '../../shared/core/errors.ts';
 import { readConfig } from '../../shared/io/config.ts';
 import { addSettings, example } from '../options.ts';
@@ -18,7 +11,7 @@ const EPICS_SHOWN = 5;
 const QUEUES_SHOWN = 3;
 
 type Queue = Master['queues'][string] & { name: string };
-type Status = {
+export type Status = {
   url: string;
   readiness: Readiness;
   master: Omit<Master, 'queues'> | undefined;
@@ -29,6 +22,9 @@ type Status = {
   queues: Queue[];
   metrics: string;
 };
+
+/** What one look at a master brought. */
+export type Look = { status: Status; workers: Worker[] };
 
 export function addStatus(program: Command, ended: (exitCode: number) => void): void {
   const command = program
@@ -42,26 +38,20 @@ export function addStatus(program: Command, ended: (exitCode: number) => void): 
 
 async function run(flags: Record<string, unknown>): Promise<number> {
   const { master: url, output } = readConfig(CLIENT, flags);
-  const client = new Client({ master: url });
-  const [readiness, masters, workers, page] = await Promise.all([
+  const { status } = await lookAt(new Client({ master: url }), EPICS_SHOWN);
+  if (output !== 'text') print(JSON.stringify(status));
+  else for (const line of screen(status)) print(line);
+  return status.readiness.ready ? 0 : ERRORS.master_unreachable.exit;
+}
+
+/** Asks a master for all that its status shows, with at most so many of its running epics. */
+export async function lookAt(client: Client, epicsMax: number): Promise<Look> {
+  const [readiness, [master], workers, { epics }] = await Promise.all([
     client.readiness(),
     client.masters(),
     client.workers(),
-    client.epics({ state: 'running', limit: EPICS_SHOWN }),
+    client.epics({ state: 'running', limit: epicsMax }),
   ]);
-  const status = statusOf(client.master, readiness, masters, workers, page);
-  if (output !== 'text') print(JSON.stringify(status));
-  else for (const line of screen(status)) print(line);
-  return readiness.ready ? 0 : ERRORS.master_unreachable.exit;
-}
-
-function statusOf(
-  url: string,
-  readiness: Readiness,
-  [master]: Master[],
-  workers: Worker[],
-  { epics }: EpicPage,
-): Status {
   const { queues = {}, ...rest } = master ?? {};
   const counted = { ready: 0, draining: 0, suspect: 0, slots: 0, held: 0 };
   for (const worker of workers) {
@@ -71,15 +61,16 @@ function statusOf(
   }
   const fullest = Object.entries(queues).map(([name, queue]) => ({ name, ...queue }));
   fullest.sort((a, b) => fullness(b) - fullness(a) || a.name.localeCompare(b.name));
-  return {
-    url,
+  const status = {
+    url: client.master,
     readiness,
     master: master && (rest as Omit<Master, 'queues'>),
     workers: counted,
     epics,
     queues: fullest,
-    metrics: `${url}/metrics`,
+    metrics: `${client.master}/metrics`,
   };
+  return { status, workers };
 }
 
 /** How full a queue has been at most, as a share of its limit. */
@@ -89,12 +80,9 @@ function fullness({ max, limit }: Queue): number {
 
 /** The screen, line by line. */
 export function screen({ url, readiness, master, workers, epics, queues, metrics }: Status): string[] {
-  const who = master ? [`id ${master.id}   term ${master.term}   store ${storeWords(master.store)}`] : [];
-  const link = master ? [`link ${linkWords(master.link)}`] : [];
-  const state = readiness.ready ? 'ready' : `NOT READY: ${oneLine(readiness.reason)}`;
   const running = master?.epics ?? epics.length;
   return [
-    [`master   ${url}   ${state}`, ...who, ...link].join('   '),
+    masterLine({ url, readiness, master }),
     workersLine(workers),
     `epics    ${count(running)} running`,
     ...epics.flatMap((epic) => [`  … ${oneLine(epic.name)} (${epic.id})`, `    ${arithmetic(epic.totals)}`]),
@@ -106,7 +94,14 @@ export function screen({ url, readiness, master, workers, epics, queues, metrics
   ];
 }
 
-function workersLine({ ready, draining, suspect, slots, held }: Status['workers']): string {
+export function masterLine({ url, readiness, master }: Pick<Status, 'url' | 'readiness' | 'master'>): string {
+  const who = master ? [`id ${master.id}   term ${master.term}   store ${storeWords(master.store)}`] : [];
+  const link = master ? [`link ${linkWords(master.link)}`] : [];
+  const state = readiness.ready ? 'ready' : `NOT READY: ${oneLine(readiness.reason)}`;
+  return [`master   ${url}   ${state}`, ...who, ...link].join('   ');
+}
+
+export function workersLine({ ready, draining, suspect, slots, held }: Status['workers']): string {
   const states = `${count(ready)} ready, ${count(draining)} draining, ${count(suspect)} suspect`;
   return `workers  ${states}   ${count(slots)} slots, ${count(held)} units held`;
 }

@@ -80,6 +80,7 @@ export function statusOf(
   const live = core.live.get(epic.id);
   const { total, exact } = totalOf(epic);
   const settled = epic.settled.count;
+  const leased = Math.min(live?.leased ?? 0, epic.outstanding);
   const workers = live ? offering(core, epic).length : 0;
   const isMoving = epic.active && epic.closing === undefined && workers > 0 && perSecond > 0;
   const etaMs = isMoving ? Math.round((Math.max(0, total - settled) * 1_000) / perSecond) : undefined;
@@ -92,8 +93,9 @@ export function statusOf(
     total,
     totalExact: exact,
     steps: steps.of(epic.id),
-    leased: live?.leased ?? 0,
-    delayed: live?.delayedCount ?? 0,
+    // The live core is ahead of what is synced; nobody is told of more units at work than were read.
+    leased,
+    delayed: Math.min(live?.delayedCount ?? 0, epic.outstanding - leased),
     workers,
     rate: Math.round(perSecond * 10) / 10,
     ...(etaMs !== undefined && { etaMs }),
