@@ -22,7 +22,7 @@ type Group = {
 };
 
 export type JournalParts = {
-  store: Store;
+  store: Pick<Store, 'append'>;
   monoMs: () => number;
   /** Records are durable; told before the messages that wait for them are sent. */
   onSynced: (records: readonly EpicRecord[], seconds: number) => void;

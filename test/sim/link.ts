@@ -1,8 +1,10 @@
 /**
- * The link of one worker with the master: two lanes, each in order by itself. Frames may be late, doubled
- * or lost, and all that is under way may be lost when the link is reset.
+ * The link of one worker with the master: two lanes, each in order by itself, as the Bus promises. Frames may
+ * be late, doubled or lost, one lane may be cut while the other goes on, and all that is under way may be lost
+ * when the link is reset. Frames of different links overtake each other.
  */
 import type { Dice } from './dice.ts';
+import type { FaultCounts } from './faults.ts';
 import type { Timeline } from './timeline.ts';
 
 export type Weather = {
@@ -18,25 +20,26 @@ export const CALM: Weather = { drop: 0, double: 0, late: 0, lateMs: 0, delayMs: 
 
 export type Lane = 'toMaster' | 'toWorker';
 
+/** What all links have in common. */
+export type Network = {
+  timeline: Timeline;
+  dice: Dice;
+  faults: FaultCounts;
+  weather: () => Weather;
+  /** Frames sent so far, and the number of the newest that arrived. */
+  sent: number;
+  arrived: number;
+};
+
 export class Link {
   isUp = false;
-  readonly #timeline: Timeline;
-  readonly #dice: Dice;
-  readonly #weather: () => Weather;
-  readonly #deliver: (lane: Lane, frame: Uint8Array) => void;
+  readonly #network: Network;
   readonly #lastMs: Record<Lane, number> = { toMaster: 0, toWorker: 0 };
+  readonly #cutUntilMs: Record<Lane, number> = { toMaster: 0, toWorker: 0 };
   #connection = 0;
 
-  constructor(
-    timeline: Timeline,
-    dice: Dice,
-    weather: () => Weather,
-    deliver: (lane: Lane, frame: Uint8Array) => void,
-  ) {
-    this.#timeline = timeline;
-    this.#dice = dice;
-    this.#weather = weather;
-    this.#deliver = deliver;
+  constructor(network: Network) {
+    this.#network = network;
   }
 
   up(): void {
@@ -52,20 +55,43 @@ export class Link {
     this.#lastMs.toWorker = 0;
   }
 
-  send(lane: Lane, frame: Uint8Array): void {
-    if (!this.isUp) return;
-    const { drop, double, late, lateMs, delayMs } = this.#weather();
-    if (this.#dice.chance(drop)) return;
-    const copies = this.#dice.chance(double) ? 2 : 1;
-    for (let copy = 0; copy < copies; copy++) {
-      const lateBy = this.#dice.chance(late) ? this.#dice.between(0, lateMs) : 0;
-      const dueMs = this.#timeline.nowMs + this.#dice.between(0, delayMs) + lateBy;
-      const atMs = Math.max(dueMs, this.#lastMs[lane]);
-      this.#lastMs[lane] = atMs;
-      const connection = this.#connection;
-      this.#timeline.at(atMs, () => {
-        if (connection === this.#connection) this.#deliver(lane, frame);
-      });
-    }
+  /** Loses all frames of one lane for a time; neither side is told. */
+  cut(lane: Lane, ms: number): void {
+    this.#cutUntilMs[lane] = this.#network.timeline.nowMs + ms;
+  }
+
+  mend(): void {
+    this.#cutUntilMs.toMaster = 0;
+    this.#cutUntilMs.toWorker = 0;
+  }
+
+  /** Has a frame arrive, or not. */
+  send(lane: Lane, arrive: () => void): void {
+    const { timeline, dice, faults, weather } = this.#network;
+    if (!this.isUp || timeline.nowMs < this.#cutUntilMs[lane]) return;
+    const { drop, double } = weather();
+    if (dice.chance(drop)) return faults.add('drop');
+    this.#carry(lane, arrive);
+    if (!dice.chance(double)) return;
+    faults.add('duplicate');
+    this.#carry(lane, arrive);
+  }
+
+  #carry(lane: Lane, arrive: () => void): void {
+    const { timeline, dice, faults, weather } = this.#network;
+    const { late, lateMs, delayMs } = weather();
+    const isLate = dice.chance(late);
+    if (isLate) faults.add('delay');
+    const dueMs = timeline.nowMs + dice.between(0, delayMs) + (isLate ? dice.between(0, lateMs) : 0);
+    const atMs = Math.max(dueMs, this.#lastMs[lane]);
+    this.#lastMs[lane] = atMs;
+    const connection = this.#connection;
+    const number = ++this.#network.sent;
+    timeline.at(atMs, () => {
+      if (connection !== this.#connection) return;
+      if (number < this.#network.arrived) faults.add('overtaken on another link');
+      this.#network.arrived = Math.max(number, this.#network.arrived);
+      arrive();
+    });
   }
 }

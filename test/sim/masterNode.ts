@@ -1,71 +1,74 @@
 /**
- * The master of the model: the real core, with a store that takes its time (one append at a time, as the
- * journal does) and sources that are slow, and sometimes fail, to be read.
+ * A master process of the simulation: the real core and the real journal, over a disk, sources and links of
+ * virtual time. A broken core is the real one with its inputs and outputs bent on the way (`breakages.ts`).
  */
-
-import { frameNumbers } from '../../master/core/framer.ts';
 import { Ledger } from '../../master/core/ledger.ts';
 import { Master, type MasterInput } from '../../master/core/master.ts';
 import type { EpicRecord } from '../../master/core/records.ts';
-import type { BadUnit, Batch } from '../../master/core/source.ts';
 import type { CoreSettings, Outgoing, ReadWanted, StepOutput } from '../../master/core/state.ts';
+import { Journal } from '../../master/io/journal.ts';
 import { assert } from '../../shared/core/errors.ts';
 import { decodeWorkerMessage, encodeFrame } from '../../shared/protocol/codec.ts';
 import type { MasterMessage } from '../../shared/protocol/messages.ts';
+import type { Breakage } from './breakages.ts';
 import type { Dice } from './dice.ts';
+import type { Disk } from './disk.ts';
+import type { FaultCounts } from './faults.ts';
 import { Process } from './process.ts';
+import type { Source } from './sources.ts';
 import type { Timeline } from './timeline.ts';
 
 const WALL_MS = 1_700_000_000_000;
-
-export type StoreSpeed = { appendMs: number; readMs: number; readFails: number };
+const READ_MS = 20;
 
 export type MasterParts = {
   timeline: Timeline;
   dice: Dice;
+  faults: FaultCounts;
   settings: Partial<CoreSettings>;
-  speed: () => StoreSpeed;
+  disk: Disk;
+  /** By epic. */
+  sources: ReadonlyMap<string, Source>;
   /** Units of one read at most. */
   readUnits: number;
-  /** Of this many units one is bad; 0 is none. */
-  badEvery: number;
+  readFails: () => number;
   /** Of this process: larger than that of those before it. */
   term: number;
-  /** What the process before it left in the store. */
-  durable: readonly EpicRecord[];
+  breakage: Breakage;
   /** To one session, or to 'all'. */
   send: (to: string, message: MasterMessage, frame: Uint8Array) => void;
-  /** Told after each step. */
+  /** Told of each step, before what it asks for is done. */
   watch: (input: MasterInput, output: StepOutput) => void;
+  /** These records are durable, and whoever waits for them may be told. */
+  onSynced: (records: readonly EpicRecord[]) => void;
 };
-
-type Group = { records: EpicRecord[]; messages: Outgoing[]; upTo: number };
 
 export class MasterNode {
   readonly core: Master;
   readonly process: Process;
-  /** Records that the store has. */
-  readonly durable: EpicRecord[];
   readonly #parts: MasterParts;
-  #pending: Group = { records: [], messages: [], upTo: 0 };
-  #inFlight: Group | undefined;
-  #synced = 0;
+  readonly #journal: Journal;
   #wakeAt = Number.POSITIVE_INFINITY;
 
   constructor(parts: MasterParts) {
     this.#parts = parts;
     this.process = new Process(parts.timeline);
-    const { term, settings, dice } = parts;
-    this.durable = [...parts.durable];
+    const { term, settings, dice, disk, breakage, timeline } = parts;
     this.core = new Master({ id: `m${term}`, term, seal: hash, settings });
-    this.core.recover(dice.chance(0.5) ? this.durable : checkpointed(this.durable, dice));
-  }
-
-  /** Dies: what is being appended may or may not be durable. Returns what the store has. */
-  crash(): readonly EpicRecord[] {
-    this.process.isDead = true;
-    if (this.#inFlight && this.#parts.dice.chance(0.5)) this.durable.push(...this.#inFlight.records);
-    return this.durable;
+    const found = breakage.recover?.(disk.records) ?? disk.records;
+    this.core.recover(dice.chance(0.5) ? found : checkpointed(found, dice));
+    breakage.recovered?.(this.core);
+    this.#journal = new Journal({
+      store: disk.storeOf(this.process),
+      monoMs: () => timeline.nowMs,
+      onSynced: (records) => parts.onSynced(records),
+      send: (message) => this.#send(message),
+      onStalled: (reason) => this.step({ type: 'store', stalled: reason !== undefined }),
+      setTimer: (ms, fn) => this.#timer(ms, fn),
+      onFatal: (error) => {
+        throw error;
+      },
+    });
   }
 
   receive(from: string, frame: Uint8Array): void {
@@ -73,41 +76,35 @@ export class MasterNode {
   }
 
   step(input: MasterInput): void {
-    const monoMs = this.#parts.timeline.nowMs;
-    const output = this.core.step(input, { monoMs, wallMs: WALL_MS + monoMs });
-    this.#pending.records.push(...output.records);
-    this.#pending.upTo = this.core.state.recorded;
-    for (const message of output.messages) this.#place(message);
+    const { breakage, timeline } = this.#parts;
+    const monoMs = timeline.nowMs;
+    const now = { monoMs, wallMs: WALL_MS + monoMs };
+    breakage.before?.(this.core, now);
+    const given = breakage.input?.(input, this.core) ?? input;
+    const wanted = this.core.step(given, now);
+    const output = breakage.output?.(wanted, input, this.core) ?? wanted;
+    this.#parts.watch(input, output);
+    if (!this.process.move()) return;
+    this.#journal.take(output.records, output.messages, this.core.state.recorded);
     for (const read of output.reads) this.#read(read);
-    this.#append();
     assert(output.wakeAt > monoMs, `the master wakes at ${output.wakeAt}, which is not after ${monoMs}`);
     this.#wake(output.wakeAt);
-    this.#parts.watch(input, output);
-  }
-
-  #place(message: Outgoing): void {
-    if (message.after <= this.#synced) this.#send(message);
-    else if (this.#inFlight && message.after <= this.#inFlight.upTo) this.#inFlight.messages.push(message);
-    else this.#pending.messages.push(message);
   }
 
   #send(outgoing: Outgoing): void {
+    if (!this.process.move()) return;
     const frame = encodeFrame(outgoing.message, outgoing.payload);
     this.#parts.send(outgoing.to === 'worker' ? outgoing.session : 'all', outgoing.message, frame);
   }
 
-  #append(): void {
-    if (this.#inFlight || this.#pending.records.length === 0) return;
-    const group = this.#pending;
-    this.#inFlight = group;
-    this.#pending = { records: [], messages: [], upTo: 0 };
-    this.process.after(this.#parts.dice.between(0, this.#parts.speed().appendMs), () => {
-      this.#inFlight = undefined;
-      this.#synced = group.upTo;
-      this.durable.push(...group.records);
-      for (const message of group.messages) this.#send(message);
-      this.#append();
+  #timer(ms: number, fn: () => void): () => void {
+    let isCancelled = false;
+    this.process.after(ms, () => {
+      if (!isCancelled) fn();
     });
+    return () => {
+      isCancelled = true;
+    };
   }
 
   #wake(atMs: number): void {
@@ -124,31 +121,19 @@ export class MasterNode {
     });
   }
 
-  #read(read: ReadWanted): void {
-    const { dice, speed } = this.#parts;
-    this.process.after(dice.between(0, speed().readMs), () => {
-      const { epic, first } = read;
-      if (dice.chance(speed().readFails)) {
+  #read(wanted: ReadWanted): void {
+    if (!this.process.move()) return;
+    const { dice, faults, sources, readUnits, readFails } = this.#parts;
+    this.process.after(dice.between(0, READ_MS), () => {
+      const { epic, first } = wanted;
+      if (dice.chance(readFails())) {
+        faults.add('failed read');
         return this.step({ type: 'read-failed', epic, first, message: 'the disk said no' });
       }
-      this.step({ type: 'batch', epic, batch: this.#batch(read) });
+      const source = sources.get(epic);
+      assert(source, `epic ${epic} has no source`);
+      this.step({ type: 'batch', epic, batch: source.read(wanted, readUnits) });
     });
-  }
-
-  /** Offsets of a range are its numbers. The same stretch is always cut in the same way. */
-  #batch({ epic, offset, first, units }: ReadWanted): Batch {
-    const source = this.core.state.ledger.epics.get(epic)?.source;
-    assert(source?.type === 'range', `epic ${epic} has no range`);
-    const count = Math.min(units, this.#parts.readUnits, source.to - offset);
-    const { framed, starts } = frameNumbers(offset, count);
-    const bad: BadUnit[] = [];
-    const { badEvery } = this.#parts;
-    for (let unit = first; unit < first + count; unit++) {
-      if (badEvery > 0 && unit % badEvery === badEvery - 1)
-        bad.push({ unit, code: 'invalid_unit', message: 'bad' });
-    }
-    const next = offset + count;
-    return { first, count, framed, starts, bad, offset, next, end: next >= source.to };
   }
 }
 
@@ -161,7 +146,7 @@ function checkpointed(records: readonly EpicRecord[], dice: Dice): EpicRecord[] 
   return [...checkpoint, ...records.slice(upTo)];
 }
 
-/** Stands for a signature: a liar of the model could forge it, but there is none. (FNV-1a) */
+/** Stands for a signature: a liar of the simulation could forge it, but there is none. (FNV-1a) */
 function hash(text: string): string {
   let value = 0x811c9dc5;
   for (let i = 0; i < text.length; i++) value = Math.imul(value ^ text.charCodeAt(i), 0x01000193) >>> 0;

@@ -1,5 +1,5 @@
 /**
- * A worker process of the model: the real core, with runs that take their time and end as the dice say.
+ * A worker process of the simulation: the real core, with runs that take their time and end as the dice say.
  * It stands for the shell and the executor: steps in order, no at-most-once step without asking, a retry
  * of one step alone.
  */
@@ -33,9 +33,11 @@ export type WorkerParts = {
   heartbeatMs: number;
   luck: () => Luck;
   send: (to: WorkerOutput['messages'][number]['to'], message: WorkerMessage, frame: Uint8Array) => void;
+  /** A run starts, or goes on after it waited. */
+  started: (run: Run) => void;
   /** The effect of a step happens now. */
   effect: (run: Run, effect: WorkManifest['steps'][number]['effect']) => void;
-  /** Told after each message taken. */
+  /** Told after each step. */
   watch: (message: MasterMessage | undefined) => void;
   /** It has drained and ends. */
   ended: () => void;
@@ -70,10 +72,12 @@ export class WorkerNode {
 
   /** One step, and a pass over what may start. */
   step(input: WorkerInput): void {
+    if (!this.process.move()) return;
     this.#take(input);
     for (let run = this.core.next(); run; run = this.core.next()) {
       const kept = run.state as { index: number } | undefined;
       run.state = undefined;
+      this.#parts.started(run);
       this.#advance(run, kept?.index ?? 0);
     }
     this.#take({ type: 'ran' });
@@ -84,7 +88,9 @@ export class WorkerNode {
     const { timeline, dice } = this.#parts;
     const output: WorkerOutput = this.core.step(input, timeline.nowMs);
     assert(output.fatal === undefined, `worker ${this.session} was refused: ${output.fatal?.code}`);
-    for (const { to, message } of output.messages) this.#parts.send(to, message, encodeFrame(message));
+    for (const { to, message } of output.messages) {
+      if (this.process.move()) this.#parts.send(to, message, encodeFrame(message));
+    }
     for (const run of output.aborts) this.#aborted.add(run);
     for (const { run, go } of output.proceeds) {
       if (!go) this.core.dropped(run);
@@ -95,6 +101,7 @@ export class WorkerNode {
     }
     assert(output.wakeAt > timeline.nowMs, `worker ${this.session} wakes at ${output.wakeAt}`);
     this.#wake(output.wakeAt);
+    if (output.drain) this.process.after(0, () => this.step({ type: 'drain' }));
     if (output.drained) this.#parts.ended();
   }
 
@@ -157,10 +164,10 @@ export class WorkerNode {
         return { kind };
       case 'failed':
       case 'unknown':
-        return { kind, code: 'model', message: 'as the dice said', step, attempt };
+        return { kind, code: 'simulated', message: 'as the dice said', step, attempt };
       default: {
         const delayMs = dice.chance(luck().long) ? dice.between(10_001, 12_000) : dice.between(0, 500);
-        return { kind: 'retry', step: index, attempt: attempt + 1, delayMs, code: 'model' };
+        return { kind: 'retry', step: index, attempt: attempt + 1, delayMs, code: 'simulated' };
       }
     }
   }

@@ -1,19 +1,31 @@
-/** The works of the model: what each effect mode promises is checked on its own epic. */
+/** The works of the simulation: what each effect promises is checked on epics of its own. */
 import type { WorkManifest } from '../../shared/protocol/messages.ts';
 
-export type ModelWork = 'plain' | 'mail' | 'post';
-export const MODEL_WORKS: readonly ModelWork[] = ['plain', 'mail', 'post'];
-
-const STEPS: Record<ModelWork, WorkManifest['steps']> = {
+const STEPS = {
   plain: [{ name: 'look', effect: 'none' }],
   mail: [
     { name: 'render', effect: 'none' },
     { name: 'send', effect: 'at-most-once' },
   ],
   post: [{ name: 'call', effect: 'at-least-once' }],
-};
+  import: [
+    { name: 'fetch', effect: 'none' },
+    { name: 'convert', effect: 'none' },
+    { name: 'store', effect: 'at-least-once' },
+    { name: 'check', effect: 'none' },
+  ],
+} as const satisfies Record<string, WorkManifest['steps'] | readonly WorkManifest['steps'][number][]>;
+
+export type SimWork = keyof typeof STEPS;
+export const SIM_WORKS = Object.keys(STEPS) as readonly SimWork[];
 
 /** Another version has another hash: a worker of it gets nothing of an epic that froze this one. */
-export function manifest(name: ModelWork, version: number): WorkManifest {
-  return { name, hash: `${name}-v${version}`, steps: STEPS[name] };
+export function manifest(name: SimWork, version: number): WorkManifest {
+  return { name, hash: `${name}-v${version}`, steps: [...STEPS[name]] };
+}
+
+/** The strongest promise on the effects of a work. */
+export function effectOf(work: string): WorkManifest['steps'][number]['effect'] {
+  const effects = (STEPS[work as SimWork] as WorkManifest['steps']).map(({ effect }) => effect);
+  return effects.find((effect) => effect === 'at-most-once') ?? effects.find((it) => it !== 'none') ?? 'none';
 }

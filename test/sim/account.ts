@@ -1,0 +1,154 @@
+/**
+ * The account of one epic: its records added up anew, without the core's code. One account follows what is
+ * decided, another what is durable.
+ *
+ * A1: a unit has one outcome at most, which changes only from unknown, once, by the token that began it (G5).
+ * A2: only units that have been read have an outcome; nothing is read backwards or after the end.
+ * A3: an epic finishes only when its source is drained and every unit read has its outcome (G1).
+ */
+import type { EpicRecord, EpicRecordOf, Outcome, Token } from '../../master/core/records.ts';
+import { unreachable } from '../../shared/core/errors.ts';
+import { Broken, each } from './story.ts';
+
+export type Counts = Record<Outcome, number>;
+
+export class Account {
+  readonly epic: string;
+  read = 0;
+  isDrained = false;
+  isClosing = false;
+  state: 'running' | 'finished' | 'failed' | 'cancelled' = 'running';
+  readonly outcomes = new Map<number, Outcome>();
+  readonly counts: Counts = { succeeded: 0, failed: 0, unknown: 0, skipped: 0, cancelled: 0, missing: 0 };
+  /** Units whose effect a token began, and nobody said that it did not happen. */
+  readonly begun = new Map<number, string>();
+  /** How a unit that ran before is to go on. */
+  readonly resume = new Map<number, { attempt: number; step: number; dueWallMs: number }>();
+  /** How often each unit was taken from whoever ran it: by a lapsed lease or for a later try. */
+  readonly released = new Map<number, number>();
+  /** Unknown units and the token that may yet say how they ended. */
+  readonly #takenFrom = new Map<number, string>();
+
+  constructor(epic: string) {
+    this.epic = epic;
+  }
+
+  apply(record: EpicRecord): void {
+    switch (record.k) {
+      case 'epic-submitted':
+      case 'settings-frozen':
+        return;
+      case 'epic-checkpoint':
+        throw new Broken('A2', this.epic, undefined, 'wrote a checkpoint as a record');
+      case 'horizon':
+        return this.#horizon(record);
+      case 'settled':
+        return this.#settled(record);
+      case 'resolved':
+        return this.#resolved(record);
+      case 'begun':
+        return each(record.units, (unit) => void this.begun.set(unit, tokenOf(record.by)));
+      case 'cleared':
+        return each(record.units, (unit) => void this.begun.delete(unit));
+      case 'delayed':
+        return this.#delayed(record);
+      case 'lease-expired':
+        return this.#expired(record);
+      case 'closing':
+        this.isClosing = true;
+        return;
+      case 'epic-finished':
+        return this.#finished(record);
+      default:
+        return unreachable(record);
+    }
+  }
+
+  #horizon({ to, end }: EpicRecordOf<'horizon'>): void {
+    if (to < this.read || this.isDrained) {
+      throw new Broken('A2', this.epic, undefined, `is read to ${to} after ${this.read}`);
+    }
+    this.read = to;
+    this.isDrained = end;
+  }
+
+  #settled(record: EpicRecordOf<'settled'>): void {
+    each(record.succeeded, (unit) => this.#end(unit, 'succeeded'));
+    each(record.skipped, (unit) => this.#end(unit, 'skipped'));
+    each(record.cancelled, (unit) => this.#end(unit, 'cancelled'));
+    for (const { unit } of record.failed ?? []) this.#end(unit, 'failed');
+    for (const { unit } of record.unknown ?? []) {
+      this.#end(unit, 'unknown');
+      // What its own worker calls unknown is its last word.
+      const by = record.by === undefined ? this.begun.get(unit) : undefined;
+      if (by !== undefined) this.#takenFrom.set(unit, by);
+    }
+  }
+
+  #resolved(record: EpicRecordOf<'resolved'>): void {
+    const by = tokenOf(record.by);
+    const change = (unit: number, outcome: Outcome): void => {
+      if (this.outcomes.get(unit) !== 'unknown' || this.#takenFrom.get(unit) !== by) {
+        throw new Broken('A1', this.epic, unit, `is resolved by ${by}, which may not`);
+      }
+      this.#takenFrom.delete(unit);
+      this.counts.unknown -= 1;
+      this.counts[outcome] += 1;
+      this.outcomes.set(unit, outcome);
+    };
+    each(record.succeeded, (unit) => change(unit, 'succeeded'));
+    for (const { unit } of record.failed ?? []) change(unit, 'failed');
+  }
+
+  #end(unit: number, outcome: Outcome): void {
+    const before = this.outcomes.get(unit);
+    if (before !== undefined) {
+      throw new Broken('A1', this.epic, unit, `becomes ${outcome} and was ${before}`);
+    }
+    if (unit >= this.read) throw new Broken('A2', this.epic, unit, `is ${outcome} and was never read`);
+    this.outcomes.set(unit, outcome);
+    this.counts[outcome] += 1;
+  }
+
+  #delayed({ units }: EpicRecordOf<'delayed'>): void {
+    for (const { unit, attempt, step, dueWallMs } of units) {
+      this.begun.delete(unit);
+      this.resume.set(unit, { attempt, step, dueWallMs });
+      this.#release(unit);
+    }
+  }
+
+  #expired({ again, unknown, unclaimed }: EpicRecordOf<'lease-expired'>): void {
+    each(again, (unit) => {
+      const { attempt = 1, step = 0 } = this.resume.get(unit) ?? {};
+      this.resume.set(unit, { attempt: attempt + 1, step, dueWallMs: 0 });
+      this.#release(unit);
+    });
+    each(unclaimed, (unit) => this.#release(unit));
+    each(unknown, (unit) => {
+      const by = this.begun.get(unit);
+      if (by === undefined) throw new Broken('G4', this.epic, unit, 'is unknown and was never begun');
+      this.#release(unit);
+      this.#end(unit, 'unknown');
+      this.#takenFrom.set(unit, by);
+    });
+  }
+
+  #release(unit: number): void {
+    this.released.set(unit, (this.released.get(unit) ?? 0) + 1);
+  }
+
+  #finished({ outcome }: EpicRecordOf<'epic-finished'>): void {
+    const left = this.read - this.outcomes.size;
+    if (!this.isDrained || left > 0) {
+      const what = `finishes with ${left} outstanding and is ${this.isDrained ? '' : 'not '}drained`;
+      throw new Broken('A3', this.epic, undefined, what);
+    }
+    this.state = outcome;
+  }
+}
+
+/** A token as one word. */
+export function tokenOf({ session, term, n }: Token): string {
+  return `${session}/${term}/${n}`;
+}

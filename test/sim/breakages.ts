@@ -1,0 +1,162 @@
+/**
+ * Broken cores: the real one with one rule of it turned off from outside, by bending what goes in and what
+ * comes out. Each must be caught by the history checker; if one is not, the checker is blind.
+ */
+import { Ledger } from '../../master/core/ledger.ts';
+import type { Master, MasterInput } from '../../master/core/master.ts';
+import type { EpicRecord } from '../../master/core/records.ts';
+import type { Now, Outgoing, StepOutput } from '../../master/core/state.ts';
+import { IntervalSet } from '../../shared/core/intervalSet.ts';
+import type { GimmeWork, GrantReport, MasterMessage } from '../../shared/protocol/messages.ts';
+
+export type Breakage = {
+  /** What the core is told that it finds in its journal. */
+  recover?: (records: readonly EpicRecord[]) => readonly EpicRecord[];
+  /** After it has recovered. */
+  recovered?: (core: Master) => void;
+  /** Before each step. */
+  before?: (core: Master, now: Now) => void;
+  input?: (input: MasterInput, core: Master) => MasterInput;
+  output?: (output: StepOutput, input: MasterInput, core: Master) => StepOutput;
+};
+
+/** By name; made anew for each master process. */
+export const BREAKAGES: Readonly<Record<string, () => Breakage>> = {
+  'the cursor moves at fetch: what was read counts as done after a crash': () => ({ recover: cursorAtFetch }),
+  'no horizon: units are granted before it is durable': () => ({ output: hurrying('work') }),
+  'nothing is held back after a crash': () => ({ recovered: grantAtOnce }),
+  'a report heard again settles again': settlingTwice,
+  'hand-backs of stale tokens are taken': () => ({ input: staleHandBacks }),
+  'retries of stale tokens are taken': () => ({ input: staleRetries }),
+  'demand is added up instead of replaced': addingUp,
+  'Settled is told before it is durable': () => ({ output: hurrying('settled') }),
+  'Proceed is told before it is durable': () => ({ output: hurrying('proceed') }),
+  'begun effects are forgotten in a crash': () => ({ recovered: forgetBegun }),
+  'leases age while the master stands still': agingAlways,
+  'a lost grant is never found': () => ({ input: findingNothing }),
+  'some outcomes are told and not recorded': () => ({ output: droppingSettled }),
+};
+
+/** The whole core. */
+export const WHOLE = (): Breakage => ({});
+
+function cursorAtFetch(records: readonly EpicRecord[]): readonly EpicRecord[] {
+  const ledger = new Ledger();
+  for (const record of records) ledger.apply(record);
+  const skipped: EpicRecord[] = [];
+  for (const { id, settled, read, active } of ledger.epics.values()) {
+    const succeeded = settled.missingFrom([0, read]);
+    if (active && succeeded.length > 0) skipped.push({ k: 'settled', epic: id, succeeded });
+  }
+  return [...records, ...skipped];
+}
+
+/** Sends messages of this kind without waiting for their records. */
+function hurrying(t: MasterMessage['t']): (output: StepOutput) => StepOutput {
+  const hurried = (out: Outgoing): Outgoing => (out.message.t === t ? { ...out, after: 0 } : out);
+  return (output) => ({ ...output, messages: output.messages.map(hurried) });
+}
+
+function grantAtOnce({ state }: Master): void {
+  for (const live of state.live.values()) {
+    const units = live.heldBack.ranges();
+    live.heldBack.clear();
+    if (live.epic.closing === undefined) live.putBack(units);
+    else live.heldBack.addAll(units);
+  }
+}
+
+function forgetBegun({ state }: Master): void {
+  for (const { begun } of state.ledger.epics.values()) begun.clear();
+}
+
+function settlingTwice(): Breakage {
+  const settled = new Map<string, IntervalSet>();
+  const output = (wanted: StepOutput, input: MasterInput): StepOutput => {
+    const more: EpicRecord[] = [];
+    for (const { epic, ok = [] } of gimmeOf(input)?.reports ?? []) {
+      const again = settled.get(epic)?.intersect(ok) ?? [];
+      if (again.length > 0) more.push({ k: 'settled', epic, succeeded: again });
+    }
+    for (const record of wanted.records) {
+      if (record.k !== 'settled' || !record.succeeded) continue;
+      const set = settled.get(record.epic) ?? new IntervalSet();
+      settled.set(record.epic, set);
+      set.addAll(record.succeeded);
+    }
+    return { ...wanted, records: [...wanted.records, ...more] };
+  };
+  return { output };
+}
+
+function staleHandBacks(input: MasterInput, core: Master): MasterInput {
+  return asIfHeld(input, core, ({ back }) => back !== undefined);
+}
+
+function staleRetries(input: MasterInput, core: Master): MasterInput {
+  return asIfHeld(input, core, ({ later }) => later !== undefined);
+}
+
+/** Gives a stale token's report to the session that holds its first unit now, as if that one had said it. */
+function asIfHeld(input: MasterInput, { state }: Master, wanted: (it: GrantReport) => boolean): MasterInput {
+  const gimme = gimmeOf(input);
+  if (input.type !== 'message' || !gimme) return input;
+  for (const report of gimme.reports) {
+    const unit = wanted(report) ? (report.back?.[0] ?? report.later?.[0]?.unit) : undefined;
+    for (const grant of state.live.get(report.epic)?.grants ?? []) {
+      const isTheirs = grant.session === input.from && grant.term === report.term && grant.n === report.n;
+      if (isTheirs || unit === undefined || !grant.units.has(unit)) continue;
+      const { session, term, n } = grant;
+      const message = { ...gimme, at: -1, reports: [{ ...report, term, n }] };
+      return { ...input, from: session, message };
+    }
+  }
+  return input;
+}
+
+function addingUp(): Breakage {
+  const levels = new Map<string, { at: number; level: number }>();
+  const input = (given: MasterInput, { state }: Master): MasterInput => {
+    if (given.type !== 'message' || !('level' in given.message)) return given;
+    const { from, message } = given;
+    const before = levels.get(from) ?? { at: -1, level: 0 };
+    if (message.at <= before.at) return given;
+    const credit = message.t === 'hello' ? 0 : (state.sessions.get(from)?.credit ?? 0);
+    const level = Math.max(0, credit) + message.level;
+    levels.set(from, { at: message.at, level });
+    return { ...given, message: { ...message, level } };
+  };
+  return { input };
+}
+
+function agingAlways(): Breakage {
+  let lastMs = 0;
+  const before = ({ state }: Master, { monoMs }: Now): void => {
+    const lateMs = lastMs > 0 ? monoMs - lastMs - 1_000 : 0;
+    if (lateMs > 0) state.listenedMs += lateMs;
+    lastMs = monoMs;
+  };
+  return { before };
+}
+
+function findingNothing(input: MasterInput, { state }: Master): MasterInput {
+  if (input.type !== 'message' || input.message.t !== 'heartbeat') return input;
+  const held: number[] = [];
+  const older: number[] = [];
+  for (const { term, n } of state.sessions.get(input.from)?.grants.values() ?? []) {
+    if (term === state.term) held.push(n);
+    else older.push(term, n);
+  }
+  return { ...input, message: { ...input.message, held, older } };
+}
+
+/** Every twentieth success is not recorded, though told as settled. */
+function droppingSettled(output: StepOutput): StepOutput {
+  const keeps = (record: EpicRecord): boolean =>
+    record.k !== 'settled' || (record.succeeded?.[0] ?? 1) % 20 !== 0;
+  return { ...output, records: output.records.filter(keeps) };
+}
+
+function gimmeOf(input: MasterInput): GimmeWork | undefined {
+  return input.type === 'message' && input.message.t === 'gimme' ? input.message : undefined;
+}

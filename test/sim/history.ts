@@ -1,0 +1,282 @@
+/**
+ * The history checker: watches one simulation from outside (records, messages, effects) and holds it to the
+ * promises after every step. It shares no code with the cores: all arithmetic is its own.
+ *
+ * What is checked, and where: G1 arithmetic, G2 nothing lost (here); G5 outcomes (`account.ts`); G3, G4, G5, G6
+ * holders (`holders.ts`); G8 demand, leases (`demandCheck.ts`); effects in the outside world (`world.ts`).
+ *
+ * Y1: what a message states is durable when it leaves: horizons, outcomes, begins.
+ * Y2: what was told or is durable is there after a crash, and reads the same.
+ * Y3: a unit reaches its step with the bytes that the source has for it; bad ones never do.
+ * Y4: on a calm network a crash of the master runs nothing again and makes nothing unknown (G3).
+ */
+import type { MasterInput } from '../../master/core/master.ts';
+import type { EpicRecord } from '../../master/core/records.ts';
+import type { StepOutput } from '../../master/core/state.ts';
+import type { Totals } from '../../shared/protocol/api.ts';
+import type { MasterMessage, WorkerMessage } from '../../shared/protocol/messages.ts';
+import type { Run } from '../../worker/core/held.ts';
+import { Account, tokenOf } from './account.ts';
+import { DemandCheck } from './demandCheck.ts';
+import { Holders } from './holders.ts';
+import type { Plan, PlannedEpic } from './plan.ts';
+import { Broken, each, type Story } from './story.ts';
+import { effectOf } from './works.ts';
+import { World } from './world.ts';
+
+const WALL_MS = 1_700_000_000_000;
+
+/** What the master shows of an epic. */
+export type Shown = { state: string; totals: Totals };
+
+type Of = { planned: PlannedEpic; decided: Account; durable: Account; holders: Holders; isTold: boolean };
+
+export class History {
+  readonly demand: DemandCheck;
+  readonly #plan: Plan;
+  readonly #story: Story;
+  readonly #nowMs: () => number;
+  readonly #world: World;
+  readonly #epics = new Map<string, Of>();
+  readonly #durableRecords: EpicRecord[] = [];
+  /** Units that a step has begun on and that nobody handed back since. */
+  readonly #started = new Set<string>();
+  /** Outcomes that each token told, by unit. */
+  readonly #told = new Map<string, Set<number>>();
+  readonly #unreadable = new Set<string>();
+
+  constructor(plan: Plan, story: Story, nowMs: () => number) {
+    this.#plan = plan;
+    this.#story = story;
+    this.#nowMs = nowMs;
+    this.#world = new World(story);
+    this.demand = new DemandCheck(plan.settings.leaseMs);
+  }
+
+  /** The master took a step. `shown` tells what it shows of an epic now. */
+  stepped(
+    term: number,
+    input: MasterInput,
+    output: StepOutput,
+    shown: (epic: string) => Shown | undefined,
+  ): void {
+    this.demand.listen(this.#nowMs());
+    const from = input.type === 'message' ? input.from : undefined;
+    if (input.type === 'message') this.#heard(input.from, term, input.message);
+    if (input.type === 'read-failed') this.#unreadable.add(input.epic);
+    for (const record of output.records) this.#decided(record, from);
+    for (const out of output.messages) if (out.to === 'worker') this.#sends(out.session, out.message);
+    for (const [id, { decided }] of this.#epics) this.#compare(decided, shown(id), 'shows');
+  }
+
+  /** Records reached the disk. */
+  durable(records: readonly EpicRecord[]): void {
+    for (const record of records) {
+      this.#durableRecords.push(record);
+      this.#of(record.epic).durable.apply(record);
+    }
+  }
+
+  /** Whoever waits for these records is told. */
+  told(records: readonly EpicRecord[]): void {
+    for (const record of records) if (record.k === 'epic-submitted') this.#of(record.epic).isTold = true;
+  }
+
+  isTold(epic: string): boolean {
+    return this.#epics.get(epic)?.isTold ?? false;
+  }
+
+  /** Another master took over what is durable. */
+  recovered(shown: (epic: string) => Shown | undefined): void {
+    this.#story.add('*', undefined, 'the master is back');
+    this.demand.restart();
+    for (const record of this.#durableRecords) this.#of(record.epic).decided = new Account(record.epic);
+    for (const record of this.#durableRecords) this.#of(record.epic).decided.apply(record);
+    const durable = new Set(this.#durableRecords.map(({ epic }) => epic));
+    for (const [id, of] of this.#epics) {
+      if (!durable.has(id)) {
+        if (of.isTold) throw new Broken('Y2', id, undefined, 'was told as submitted and is gone');
+        this.#epics.delete(id);
+        continue;
+      }
+      of.holders = this.#holdersOf(of.planned, of.decided, of.holders);
+      of.holders.recover(WALL_MS + this.#nowMs());
+      this.#compare(of.decided, shown(id), 'has after a crash');
+    }
+  }
+
+  /** A message leaves the master. */
+  leaves(session: string, message: MasterMessage): void {
+    if (message.t === 'settled') return this.#mayForget(session, message);
+    if (message.t !== 'work' || message.units.length === 0) return;
+    const { read } = this.#of(message.epic).durable;
+    each(message.units, (unit) => {
+      if (unit >= read) throw new Broken('Y1', message.epic, unit, `leaves; the durable horizon is ${read}`);
+    });
+  }
+
+  /** A worker sends a message, with so many units held. */
+  said(session: string, message: WorkerMessage, held: number): void {
+    this.demand.said(session, message, held);
+    if (message.t !== 'gimme') return;
+    for (const { epic, term, n, ok, skipped, failed = [] } of message.reports) {
+      const token = tokenOf({ session, term, n });
+      const told = this.#told.get(`${epic} ${token}`) ?? new Set();
+      this.#told.set(`${epic} ${token}`, told);
+      for (const units of [ok, skipped]) each(units, (unit) => told.add(unit));
+      for (const { unit } of failed) told.add(unit);
+    }
+  }
+
+  /** A worker begins or goes on with a unit (Y3). */
+  started(session: string, { unit, bytes, held }: Run): void {
+    const { planned } = this.#of(held.epic);
+    this.#story.add(held.epic, [unit, unit + 1], `${tokenOf({ session, ...held })} runs it`);
+    this.#started.add(`${held.epic}.${unit}`);
+    const text = new TextDecoder().decode(bytes);
+    const expected = planned.source.units[unit];
+    if (text === expected && !planned.source.isBad(unit)) return;
+    throw new Broken('Y3', held.epic, unit, `runs with «${text}» and is «${expected}»`);
+  }
+
+  effect(session: string, { unit, held }: Run): void {
+    const { durable, planned } = this.#of(held.epic);
+    this.#world.effect(durable, unit, tokenOf({ session, ...held }), effectOf(planned.work));
+  }
+
+  /** Every epic is over: all units have their outcome, the durable ones too, and the effects fit. */
+  over(): void {
+    for (const [id, { planned, durable }] of this.#epics) {
+      if (durable.state === 'running') throw new Broken('G2', id, undefined, 'is not over');
+      const mayBeShort = durable.isClosing && this.#unreadable.has(id);
+      const count = planned.source.units.length;
+      if (durable.read !== count && !mayBeShort) {
+        throw new Broken('G1', id, undefined, `has read ${durable.read} of ${count} units`);
+      }
+      for (const [unit, outcome] of durable.outcomes) {
+        if (planned.source.isBad(unit) && outcome !== 'failed') {
+          throw new Broken('G1', id, unit, `is bad and ends as ${outcome}`);
+        }
+      }
+      this.#world.over(durable, effectOf(planned.work));
+    }
+  }
+
+  /** Accounts of what is durable. */
+  *accounts(): Iterable<Account> {
+    for (const { durable } of this.#epics.values()) yield durable;
+  }
+
+  #heard(from: string, term: number, message: WorkerMessage): void {
+    const isNew = this.demand.heard(from, message);
+    if (message.t === 'hello')
+      for (const held of message.held) this.#epics.get(held.epic)?.holders.claimed(from, held);
+    if (message.t === 'heartbeat' && isNew) {
+      for (const { holders } of this.#epics.values()) holders.beat(from, term, message);
+    }
+    if (message.t !== 'gimme') return;
+    for (const report of message.reports) this.#epics.get(report.epic)?.holders.reported(from, report);
+  }
+
+  #decided(record: EpicRecord, from: string | undefined): void {
+    const { epic } = record;
+    if (record.k === 'epic-submitted') this.#enter(epic);
+    const { decided, holders } = this.#of(epic);
+    this.#story.record(record);
+    decided.apply(record);
+    holders.recorded(record, from);
+    if (record.k === 'delayed') for (const { unit } of record.units) this.#release(epic, unit);
+    if (record.k !== 'lease-expired') return;
+    if (record.session !== '-') this.demand.lapsed(record.session, epic);
+    this.#mayRunAgain(record);
+    for (const units of [record.again, record.unclaimed, record.unknown]) {
+      each(units, (unit) => this.#release(epic, unit));
+    }
+  }
+
+  #release(epic: string, unit: number): void {
+    this.#started.delete(`${epic}.${unit}`);
+    this.#world.released(epic, unit);
+  }
+
+  /** Y4 */
+  #mayRunAgain(record: Extract<EpicRecord, { k: 'lease-expired' }>): void {
+    if (this.#plan.profile === 'storm') return;
+    for (const units of [record.again, record.unclaimed, record.unknown]) {
+      each(units, (unit) => {
+        if (!this.#started.has(`${record.epic}.${unit}`)) return;
+        throw new Broken('Y4', record.epic, unit, 'was running and is taken from a worker that lives');
+      });
+    }
+  }
+
+  #sends(session: string, message: MasterMessage): void {
+    if (message.t === 'work') {
+      this.demand.sent(session, message);
+      if (message.units.length === 0) return;
+      const token = tokenOf({ session, term: message.term, n: message.n });
+      this.#story.add(message.epic, message.units, `is granted to ${token}`);
+      this.#of(message.epic).holders.grant(session, message, WALL_MS + this.#nowMs());
+    }
+    if (message.t !== 'proceed') return;
+    const { term, n, go } = message;
+    each(go, (unit) => this.#mayBegin(session, term, n, unit));
+  }
+
+  /** Y1: only what its token holds and has begun. */
+  #mayBegin(session: string, term: number, n: number, unit: number): void {
+    const token = tokenOf({ session, term, n });
+    for (const [epic, { holders, decided }] of this.#epics) {
+      if (!holders.holds(session, term, n, unit) || decided.begun.get(unit) !== token) continue;
+      return this.#story.add(epic, [unit, unit + 1], `${token} is told that it may begin`);
+    }
+    throw new Broken('Y1', '*', unit, `may begin by ${token}, which does not hold it`);
+  }
+
+  /** Y1: a worker forgets what it is told is settled. */
+  #mayForget(session: string, { term, grants }: Extract<MasterMessage, { t: 'settled' }>): void {
+    for (const [epic, { durable }] of this.#epics) {
+      for (const { n, units } of grants) {
+        const token = tokenOf({ session, term, n });
+        const told = this.#told.get(`${epic} ${token}`);
+        if (told === undefined) continue;
+        this.#story.add(epic, units, `${token} is told that it is settled`);
+        each(units, (unit) => {
+          if (!told.has(unit) || durable.outcomes.has(unit)) return;
+          // A stale token's word counts for nothing once another has begun.
+          if ((durable.begun.get(unit) ?? token) !== token) return;
+          throw new Broken('Y1', epic, unit, `is forgotten by ${token} and has no durable outcome`);
+        });
+      }
+    }
+  }
+
+  /** G1, in what the master shows. */
+  #compare(account: Account, shown: Shown | undefined, how: string): void {
+    const { read, counts, outcomes, state } = account;
+    const mine = { state, totals: { read, ...counts, outstanding: read - outcomes.size } };
+    const theirs = { state: shown?.state, totals: { ...mine.totals, ...shown?.totals } };
+    if (shown && JSON.stringify(mine) === JSON.stringify(theirs)) return;
+    const what = `${how} ${JSON.stringify(shown)}, its records add up to ${JSON.stringify(mine)}`;
+    throw new Broken(how === 'shows' ? 'G1' : 'Y2', account.epic, undefined, what);
+  }
+
+  #enter(id: string): void {
+    const planned = this.#plan.epics.find((epic) => epic.id === id);
+    if (!planned || this.#epics.has(id)) throw new Broken('G2', id, undefined, 'is submitted twice');
+    const decided = new Account(id);
+    const holders = this.#holdersOf(planned, decided);
+    this.#epics.set(id, { planned, decided, durable: new Account(id), holders, isTold: false });
+  }
+
+  #holdersOf({ work }: PlannedEpic, account: Account, before?: Holders): Holders {
+    const mayDoubt = effectOf(work) === 'at-most-once';
+    return new Holders(account, this.#plan.settings.lookAheadUnits, mayDoubt, before);
+  }
+
+  #of(epic: string): Of {
+    const found = this.#epics.get(epic);
+    if (!found) throw new Broken('G2', epic, undefined, 'is not known');
+    return found;
+  }
+}

@@ -1,0 +1,69 @@
+/**
+ * What must hold inside a master's core after every step; the history checker sees it only from outside.
+ *
+ * N1: each unit that was read is in exactly one place.
+ * N2: a replay of the records, from any checkpoint, gives the ledger of the live core.
+ */
+import { Ledger } from '../../master/core/ledger.ts';
+import type { LiveEpic } from '../../master/core/live.ts';
+import type { EpicRecord } from '../../master/core/records.ts';
+import type { MasterState } from '../../master/core/state.ts';
+import { assert } from '../../shared/core/errors.ts';
+import { countOf, IntervalSet } from '../../shared/core/intervalSet.ts';
+import type { Ranges } from '../../shared/protocol/messages.ts';
+
+const REPLAY_EVERY_STEPS = 60;
+
+export class Insides {
+  readonly #state: MasterState;
+  readonly #records: EpicRecord[];
+  #checkpoint: { at: number; json: string } = { at: 0, json: '[]' };
+  #steps = 0;
+
+  /** Of a master that found these records. */
+  constructor(state: MasterState, found: readonly EpicRecord[]) {
+    this.#state = state;
+    this.#records = [...found];
+    this.replay();
+  }
+
+  stepped(records: readonly EpicRecord[]): void {
+    this.#records.push(...records);
+    for (const live of this.#state.live.values()) this.#places(live);
+    this.#steps += 1;
+    if (this.#steps % REPLAY_EVERY_STEPS === 0) this.replay();
+  }
+
+  /** N2 */
+  replay(): void {
+    const ledger = new Ledger();
+    for (const record of JSON.parse(this.#checkpoint.json) as EpicRecord[]) ledger.apply(record);
+    for (const record of this.#records.slice(this.#checkpoint.at)) ledger.apply(record);
+    const json = JSON.stringify(this.#state.ledger.checkpoint());
+    assert(JSON.stringify(ledger.checkpoint()) === json, 'a replay gives another ledger');
+    this.#checkpoint = { at: this.#records.length, json };
+  }
+
+  /** N1 */
+  #places(live: LiveEpic): void {
+    const { epic } = live;
+    const all = IntervalSet.of(epic.settled.ranges());
+    const put = (units: Ranges, where: string): void => {
+      const isNew = all.addAll(units) === countOf(units);
+      assert(isNew, `${epic.id} has units in ${where} and elsewhere: ${units.join()}`);
+    };
+    put(live.ready.ranges(), 'ready');
+    let leased = 0;
+    for (const grant of live.grants) {
+      put(grant.units.ranges(), `grant ${grant.n} of ${grant.session}`);
+      leased += grant.units.count;
+      const ofSession = this.#state.sessions.get(grant.session)?.grants.values() ?? [];
+      assert([...ofSession].includes(grant), 'a grant is on no session');
+    }
+    put(live.heldBack.ranges(), 'what is held back');
+    const hidden = live.readyCount - live.ready.count + live.delayedCount;
+    const places = all.count + hidden;
+    assert(places === epic.read, `${epic.id}: ${places} of ${epic.read} units have a place`);
+    assert(leased === live.leased, `${epic.id} counts ${live.leased} leased, there are ${leased}`);
+  }
+}
