@@ -76,8 +76,21 @@ function dropLost(s: MasterState, session: Session, { held, older = [] }: Heartb
     const units = grant.units.ranges();
     s.counters.grantsLost += 1;
     s.dropGrant(grant);
+    clearBegun(s, session, grant, units);
     s.putBack(grant.live, units);
   }
+}
+
+/** A begin that its worker dropped, on an answer to one before it, had no effect and must leave no doubt. */
+function clearBegun(s: MasterState, session: Session, { term, n, live }: Grant, units: Ranges): void {
+  const { id, begun } = live.epic;
+  if (begun.size === 0) return;
+  const own = new IntervalSet();
+  eachOf(units, (unit) => {
+    const by = begun.get(unit);
+    if (by && isSame(by, { session: session.id, term, n })) own.add(unit, unit + 1);
+  });
+  if (!own.isEmpty) s.record({ k: 'cleared', epic: id, units: own.ranges() });
 }
 
 /**

@@ -10,6 +10,8 @@
  * W3: a report is kept until Settled, and sent again after RESEND_MS and after every reconnection.
  * W4: no effect of an at-most-once step begins without Proceed.
  * W5: nothing is given up because of the worker's own clock.
+ * W6: who holds something and hears nothing says Hello to all masters: the one it knows may have been replaced,
+ *     and the word of the new one lost.
  */
 import { unreachable } from '../../shared/core/errors.ts';
 import { countOf, eachOf } from '../../shared/core/intervalSet.ts';
@@ -68,6 +70,8 @@ export type WorkerOutput = {
 
 /** Heartbeats come this often while the counters they carry for display change. */
 const BUSY_HEARTBEAT_MS = 500;
+/** So long without a word from a master, while something is held, makes the worker look for one (W6). */
+const SILENT_MS = 3 * RESEND_MS;
 /** Least time between two Hellos that a master asks for. */
 const HELLO_GAP_MS = 1_000;
 
@@ -95,6 +99,7 @@ export class Worker {
   #countersChanged = false;
   #draining = false;
   #helloMs = Number.NEGATIVE_INFINITY;
+  #heardMs = 0;
   /** Whether a master has answered the last Hello. */
   #answered = false;
   #out: WorkerOutput = blank();
@@ -170,6 +175,7 @@ export class Worker {
         this.#up = false;
         return;
       case 'message':
+        this.#heardMs = this.#nowMs;
         return this.#message(input.message, input.units);
       case 'brief-ready':
         this.#briefs.arrived(`${input.work} ${input.hash}`);
@@ -272,7 +278,7 @@ export class Worker {
   /** Sends what is due: reports with demand, then begins, then the heartbeat. */
   #tell(): void {
     if (!this.#up) return;
-    if (!this.#answered && this.#nowMs >= this.#helloMs + this.#heartbeatMs) this.#hello();
+    if (this.#nowMs >= this.#nextHelloMs()) this.#hello();
     if (!this.#master) return;
     const quarter = this.#demand.capacity >> 2;
     const waiting = Math.max(1, Math.min(quarter, this.pending));
@@ -286,6 +292,12 @@ export class Worker {
     }
     this.#askAll();
     if (this.#nowMs >= this.#nextBeatMs()) this.#heartbeat();
+  }
+
+  #nextHelloMs(): number {
+    if (!this.#answered) return this.#helloMs + this.#heartbeatMs;
+    if (this.held === 0) return Number.POSITIVE_INFINITY;
+    return Math.max(this.#heardMs, this.#helloMs) + SILENT_MS; // W6
   }
 
   #nextBeatMs(): number {

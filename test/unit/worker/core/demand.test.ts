@@ -1,7 +1,7 @@
 /** What a worker asks for, whatever becomes of the messages, and how it finds its master. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { HELD_UNITS_MAX, WORK_AVAILABLE_JITTER_MS } from '../../../../shared/core/limits.ts';
+import { HELD_UNITS_MAX, RESEND_MS, WORK_AVAILABLE_JITTER_MS } from '../../../../shared/core/limits.ts';
 import { Demand } from '../../../../worker/core/demand.ts';
 import { NUMBERS_MAX } from '../../../../worker/core/outcomes.ts';
 import { BEAT_MS, Rig } from './rig.ts';
@@ -214,6 +214,25 @@ describe('the master', () => {
     rig.work(6, [9, 10]);
     rig.pass(100);
     assert.deepEqual([rig.reports(), rig.all('hello'), rig.core.held], [[], [], 2]);
+  });
+
+  // Broke: where the word of a new master was lost, a worker went on speaking to the old one for ever.
+  test('says nothing for long while something is held: the worker looks for another', () => {
+    const rig = Rig.known();
+    rig.work(1, [0, 1]);
+    rig.clear();
+    rig.pass(3 * RESEND_MS);
+    assert.deepEqual(
+      rig.all('hello').map(({ held }) => held.map(({ n }) => n)),
+      [[1]],
+      'what it holds is claimed',
+    );
+    rig.take({ t: 'available', v: 1, master: 'm', term: 1, works: [] });
+    rig.clear();
+    rig.pass(2 * RESEND_MS);
+    rig.settled(1, [0, 1]);
+    rig.pass(9 * RESEND_MS);
+    assert.deepEqual(rig.all('hello'), [], 'not while it is heard, nor when nothing is held');
   });
 
   test('cannot be reached: nothing is said, and the worker sleeps', () => {
