@@ -374,8 +374,9 @@ export class Worker {
 
   #wakeAt(): number {
     const { outbox, waiting } = this.#holdings;
-    // While the link is down nothing can be told: only retries fall due.
-    const told = this.#up ? [this.#nextBeatMs(), outbox.dueMs, this.#answerAtMs] : [];
+    // While the link is down or no master is known nothing can be told: only retries fall due.
+    const told = this.#up && this.#master ? [this.#nextBeatMs(), outbox.dueMs, this.#answerAtMs] : [];
+    if (this.#up) told.push(this.#nextHelloMs());
     let at = this.#nowMs + this.#heartbeatMs;
     for (const due of [...told, waiting.nextMs]) if (due !== undefined) at = Math.min(at, due);
     return Math.max(at, this.#nowMs + 1);

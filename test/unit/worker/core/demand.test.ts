@@ -235,6 +235,16 @@ describe('the master', () => {
     assert.deepEqual(rig.all('hello'), [], 'not while it is heard, nor when nothing is held');
   });
 
+  // Broke: a worker whose master was absent woke every millisecond.
+  test('is not there yet: the worker says Hello with each heartbeat, and sleeps in between', () => {
+    const rig = new Rig();
+    rig.step({ type: 'up' });
+    let wakes = 0;
+    for (const untilMs = rig.nowMs + 10 * BEAT_MS; rig.nowMs < untilMs; wakes++)
+      rig.pass(rig.out.wakeAt - rig.nowMs);
+    assert.deepEqual([rig.all('hello').length, wakes], [11, 10]);
+  });
+
   test('cannot be reached: nothing is said, and the worker sleeps', () => {
     const rig = Rig.known();
     rig.work(1, [0, 1]);
