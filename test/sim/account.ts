@@ -6,9 +6,9 @@
  * A2: only units that have been read have an outcome; nothing is read backwards or after the end.
  * A3: an epic finishes only when its source is drained and every unit read has its outcome (G1).
  */
-import type { EpicRecord, EpicRecordOf, Outcome, Token } from '../../master/core/records.ts';
+import type { EpicRecord, EpicRecordOf, Outcome } from '../../master/core/records.ts';
 import { unreachable } from '../../shared/core/errors.ts';
-import { Broken, each } from './story.ts';
+import { Broken, each, tokenOf } from './story.ts';
 
 export type Counts = Record<Outcome, number>;
 
@@ -146,9 +146,4 @@ export class Account {
     }
     this.state = outcome;
   }
-}
-
-/** A token as one word. */
-export function tokenOf({ session, term, n }: Token): string {
-  return `${session}/${term}/${n}`;
 }

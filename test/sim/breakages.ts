@@ -34,6 +34,7 @@ export const BREAKAGES: Readonly<Record<string, () => Breakage>> = {
   'begun effects are forgotten in a crash': () => ({ recovered: forgetBegun }),
   'leases age while the master stands still': agingAlways,
   'a lost grant is never found': () => ({ input: findingNothing }),
+  'a unit that waits for its time is never woken': () => ({ before: wakingNobody }),
   'some outcomes are told and not recorded': () => ({ output: droppingSettled }),
 };
 
@@ -148,6 +149,10 @@ function findingNothing(input: MasterInput, { state }: Master): MasterInput {
     else older.push(term, n);
   }
   return { ...input, message: { ...input.message, held, older } };
+}
+
+function wakingNobody({ state }: Master): void {
+  for (const live of state.live.values()) live.wake = () => undefined;
 }
 
 /** Every twentieth success is not recorded, though told as settled. */

@@ -58,6 +58,7 @@ export class Disk {
    */
   storeOf(process: Process): Pick<Store, 'append'> {
     const append = (records: readonly EpicRecord[]): Waiter => ({
+      // oxlint-disable-next-line unicorn/no-thenable -- a promise would resolve outside virtual time
       then: (done, failed) => this.#append(process, records, done, failed),
     });
     return { append: append as unknown as Store['append'] };

@@ -16,11 +16,11 @@ import type { StepOutput } from '../../master/core/state.ts';
 import type { Totals } from '../../shared/protocol/api.ts';
 import type { MasterMessage, WorkerMessage } from '../../shared/protocol/messages.ts';
 import type { Run } from '../../worker/core/held.ts';
-import { Account, tokenOf } from './account.ts';
+import { Account } from './account.ts';
 import { DemandCheck } from './demandCheck.ts';
 import { Holders } from './holders.ts';
 import type { Plan, PlannedEpic } from './plan.ts';
-import { Broken, each, type Story } from './story.ts';
+import { Broken, each, type Story, tokenOf } from './story.ts';
 import { effectOf } from './works.ts';
 import { World } from './world.ts';
 
@@ -131,7 +131,7 @@ export class History {
   /** A worker begins or goes on with a unit (Y3). */
   started(session: string, { unit, bytes, held }: Run): void {
     const { planned } = this.#of(held.epic);
-    this.#story.add(held.epic, [unit, unit + 1], `${tokenOf({ session, ...held })} runs it`);
+    this.#story.add(held.epic, [unit, unit + 1], `${tokenIn(session, held)} runs it`);
     this.#started.add(`${held.epic}.${unit}`);
     const text = new TextDecoder().decode(bytes);
     const expected = planned.source.units[unit];
@@ -141,7 +141,7 @@ export class History {
 
   effect(session: string, { unit, held }: Run): void {
     const { durable, planned } = this.#of(held.epic);
-    this.#world.effect(durable, unit, tokenOf({ session, ...held }), effectOf(planned.work));
+    this.#world.effect(durable, unit, tokenIn(session, held), effectOf(planned.work));
   }
 
   /** Every epic is over: all units have their outcome, the durable ones too, and the effects fit. */
@@ -279,4 +279,8 @@ export class History {
     if (!found) throw new Broken('G2', epic, undefined, 'is not known');
     return found;
   }
+}
+
+function tokenIn(session: string, { term, n }: Run['held']): string {
+  return tokenOf({ session, term, n });
 }

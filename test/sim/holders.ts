@@ -11,8 +11,8 @@
  */
 import type { EpicRecord, EpicRecordOf } from '../../master/core/records.ts';
 import type { GrantReport, Heartbeat, HeldGrant, Ranges, Work } from '../../shared/protocol/messages.ts';
-import { type Account, tokenOf } from './account.ts';
-import { Broken, each } from './story.ts';
+import type { Account } from './account.ts';
+import { Broken, each, tokenOf } from './story.ts';
 
 /** Read before the crash, and who holds it is not known. */
 const UNCLEAR = '?';

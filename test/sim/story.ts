@@ -1,8 +1,7 @@
 /** What became of each unit, so that a failure can be told as the story of the unit concerned. */
-import type { EpicRecord } from '../../master/core/records.ts';
+import type { EpicRecord, Token } from '../../master/core/records.ts';
 import { assert } from '../../shared/core/errors.ts';
 import type { Ranges } from '../../shared/protocol/messages.ts';
-import { tokenOf } from './account.ts';
 
 /** A promise did not hold. */
 export class Broken extends Error {
@@ -73,6 +72,11 @@ export class Story {
           `${at(atMs)}  ${what}${unit === undefined && units ? ` ${text(units)}` : ''}`,
       );
   }
+}
+
+/** A token as one word. */
+export function tokenOf({ session, term, n }: Token): string {
+  return `${session}/${term}/${n}`;
 }
 
 /** Virtual time for a person. */
