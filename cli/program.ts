@@ -4,6 +4,7 @@
  */
 import { Command } from 'commander';
 import { VERSION } from '../shared/io/version.ts';
+import { addConfig } from './commands/config-print.ts';
 import { addDemo } from './commands/demo.ts';
 import { addDoctor } from './commands/doctor.ts';
 import { addEpic } from './commands/epic.ts';
@@ -50,6 +51,8 @@ export function buildProgram(entry: string, ended: (exitCode: number) => void): 
   program.commandsGroup('Cluster:');
   addStatus(program, ended);
   addTop(program, ended);
+  program.commandsGroup('Setup:');
+  addConfig(program, ended);
   example(program, 'gimme demo');
   describeAll(program);
   return program;

@@ -88,6 +88,30 @@ export function readConfig<const T extends Settings>(
   return values as Values<T>;
 }
 
+/** Where a setting's value comes from without flags; `value` is absent where there is none, `fault` where it fits. */
+export type Explained = { setting: Setting; value?: string; from: string; fault?: string };
+
+/** Tells each row's value as it stands before any flag. Never throws, and never shows a secret (C2). */
+export function explain(table: Settings, env: Record<string, string | undefined> = process.env): Explained[] {
+  return Object.entries(table).map(([name, setting]) => {
+    try {
+      const raw = rawOf(name, setting, {}, env);
+      if (!raw) return { setting, from: 'not set' };
+      const text = typeof raw.text === 'string' ? raw.text : raw.text.join(',');
+      const from = raw.from === flagOf(setting) ? 'default' : raw.from;
+      const shown = { setting, value: setting.secret ? '(not shown)' : text, from };
+      try {
+        valueOf(setting, raw);
+        return shown;
+      } catch (error) {
+        return { ...shown, fault: (error as Error).message };
+      }
+    } catch (error) {
+      return { setting, from: `${setting.env}_FILE`, fault: (error as Error).message };
+    }
+  });
+}
+
 /** The bare flag of a row, `--listen`; the variable of one without a flag. */
 export function flagOf({ flag, env = '' }: Setting): string {
   return flag?.split(/[ ,]/).find((part) => part.startsWith('--')) ?? env;

@@ -88,7 +88,7 @@ test('on a terminal it draws until q, says once that the master is gone, and lea
     write: (more: string) => ((text += more), drawn(), true),
   };
   const stop = new AbortController();
-  const view = screenView(screen as never, keys as never, () => stop.abort());
+  const view = screenView(screen, keys as never, () => stop.abort());
   const ended = top(client, view, 20, stop.signal);
   await until(/weekly/);
   await app.close();
