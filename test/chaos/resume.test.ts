@@ -1,6 +1,6 @@
 /**
  * How soon work goes on after `kill -9` of the master in the middle of an epic (`UNITS=n`, 40,000 by default):
- * what was never granted is granted within 2 s of the new process, and workers do not wait for it.
+ * what was never granted is granted within 2 s of the new process, and workers go on with what they hold meanwhile.
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';

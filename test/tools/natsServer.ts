@@ -27,7 +27,8 @@ export type NatsServerOptions = {
 
 type Running = { process: ChildProcess; ended: Promise<unknown> };
 
-const started = new Set<ChildProcess>();
+/** Servers that have not been ended. */
+const open = new Set<NatsServer>();
 let isGuarded = false;
 
 export class NatsServer {
@@ -75,9 +76,8 @@ export class NatsServer {
     guard();
     const env = { ...process.env, ...this.#env };
     const child = spawn(this.#path, this.#arguments(), { env, stdio: ['ignore', 'ignore', 'pipe'] });
-    started.add(child);
-    const ended = once(child, 'exit').finally(() => started.delete(child));
-    this.#running = { process: child, ended };
+    open.add(this);
+    this.#running = { process: child, ended: once(child, 'exit') };
     await this.#ready(child);
   }
 
@@ -137,7 +137,14 @@ export class NatsServer {
   /** Ends it and removes its folder. */
   async end(): Promise<void> {
     await this.kill();
+    this.endNow();
+  }
+
+  /** The same where nothing can be waited for. */
+  endNow(): void {
+    this.#running?.process.kill('SIGKILL');
     rmSync(this.folder, { recursive: true, force: true });
+    open.delete(this);
   }
 
   async #ready(child: ChildProcess): Promise<void> {
@@ -175,11 +182,13 @@ function guard(): void {
   if (isGuarded) return;
   isGuarded = true;
   const endAll = (): void => {
-    for (const child of started) child.kill('SIGKILL');
+    for (const server of open) server.endNow();
   };
   process.once('exit', endAll);
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
     process.once(signal, () => {
+      // Whoever else listens decides what becomes of the process.
+      if (process.listenerCount(signal) > 0) return;
       endAll();
       process.kill(process.pid, signal);
     });
