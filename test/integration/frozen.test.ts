@@ -66,6 +66,7 @@ test(
     await pass(2 * LEASE.leaseMs); // The time itself is what is shown.
     master.signal('SIGCONT');
     assert.equal((await c.status(id)).state, 'running', 'the epic was over before the master stood still');
+    await master.line(/the event loop stood still: .* ms=\d{4}/);
     const over = await c.finished(id);
     const mails = await stub.close();
     assert.deepEqual(c.journal.of('lease-expired'), []);

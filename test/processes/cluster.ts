@@ -32,6 +32,7 @@ export const AT_LEAST_ONCE = fixture('atLeastOnce.ts');
 /** `newsletter-<effect>` for each effect mode; workers note their sends in the file `sends-<effect>.txt`. */
 export const WATCHED = fixture('watched.ts');
 export const RECOVERY_WORKS = fixture('recoveryWorks.ts');
+export const SPIN_WORKS = fixture('spinWorks.ts');
 
 const BRIEF = {
   from: 'Weekly <news@example.com>',

@@ -71,8 +71,12 @@ export class Job implements StepContext {
 
   /** A function of its own, so that a step may pass it on; made only when asked for. */
   get log(): StepContext['log'] {
-    return (message, fields) =>
-      this.#log.info(message, { ...fields, work: this.work.name, unit: this.effectKey, step: this.stepName });
+    return (message, fields) => this.logOf(this.stepName, message, fields);
+  }
+
+  /** Writes a line of a step of this run, be it over or not. */
+  logOf(step: string, message: string, fields?: Record<string, unknown>): void {
+    this.#log.info(message, { ...fields, work: this.work.name, unit: this.effectKey, step });
   }
 
   attemptOf(index: number): number {

@@ -90,7 +90,7 @@ export class ThreadCall {
         if (!this.over) this.#allow(0);
         return;
       case 'log':
-        return this.#job.log(news.message, news.fields);
+        return this.#job.logOf(this.#step.name, news.message, news.fields);
       default:
         return unreachable(news);
     }

@@ -8,13 +8,17 @@ import { after, type TestContext, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { unreachable } from '../../../shared/core/errors.ts';
 import type { WorkDefinition } from '../../../shared/core/work.ts';
+import { MemoryNetwork } from '../../../shared/io/bus/memory.ts';
+import { systemClock } from '../../../shared/io/clock.ts';
 import { type Log, silentLog } from '../../../shared/io/log.ts';
 import { prefixed, unitsOf } from '../../../shared/protocol/codec.ts';
 import { Held, type Run } from '../../../worker/core/held.ts';
 import type { Outcome } from '../../../worker/core/outcomes.ts';
 import { Executor } from '../../../worker/io/executor.ts';
 import { Preparations } from '../../../worker/io/preparations.ts';
+import { WorkerRuntime } from '../../../worker/io/runtime.ts';
 import { Threads } from '../../../worker/io/threads.ts';
+import { manifestOf } from '../../../worker/main.ts';
 import { Tally, within } from '../../cluster/signals.ts';
 import * as fixture from '../../fixtures/threads/works.ts';
 
@@ -27,13 +31,13 @@ const dir = await mkdtemp(join(tmpdir(), 'gimmework-threads-'));
 after(() => rm(dir, { recursive: true, force: true }));
 
 /** An executor with threads, and a clock that the test moves. */
-async function rig(t: TestContext, count = 1) {
+async function rig(t: TestContext, count = 1, works = [...WORKS.keys()]) {
   t.mock.timers.enable({ apis: ['setInterval'] });
   const lines = new Tally<{ message: string; fields: Record<string, unknown> }>('lines of the log');
   const info: Log['info'] = (message, fields = {}) => lines.add({ message, fields });
   const log = { ...silentLog, info };
   const threads = new Threads({
-    modules: new Map([...WORKS.keys()].map((name) => [name, MODULE])),
+    modules: new Map(works.map((name) => [name, MODULE])),
     count,
     log,
   });
@@ -115,10 +119,10 @@ test('a step in a thread gets its context and its brief, and what it returns arr
   assert.deepEqual(seen[1]?.context.brief, brief, 'the brief was prepared twice');
   assert.equal(second['threadId'], threadId, 'the thread was not used again');
   await lines.until(2);
-  assert.deepEqual(lines.all[0], {
-    message: 'looked',
-    fields: { n: 7, work: 'tell', unit: 'e.7', step: 'look' },
-  });
+  assert.deepEqual(
+    lines.all,
+    [7, 8].map((n) => ({ message: 'looked', fields: { n, work: 'tell', unit: `e.${n}`, step: 'look' } })),
+  );
 });
 
 test('what a step in a thread throws or skips decides as it does elsewhere', async (t) => {
@@ -197,4 +201,29 @@ test('a unit that is stopped leaves the queue at once, and in its thread its sig
   executor.abort(holding.run, 'the epic was cancelled');
   assert.deepEqual(gist(await holding.ended), ['retry', 'step_failed', 2]);
   assert.deepEqual(gist(await start('faults', 'fine').ended), ['ok']);
+});
+
+test('a work that came as an object runs on the main thread, which is said once', async (t) => {
+  const { start } = await rig(t, 1, []);
+  told.length = 0;
+  assert.deepEqual(gist(await start('tell', { n: 1 }).ended), ['ok']);
+  assert.equal((told[0] as { threadId: number }).threadId, 0);
+  const warned: unknown[] = [];
+  const works = new Map([...WORKS].filter(([name]) => name === 'tell' || name === 'hold'));
+  const manifests = [...works.values()].map(manifestOf);
+  const threads = new Threads({ modules: new Map([['hold', MODULE]]), count: 1, log: silentLog });
+  const runtime = new WorkerRuntime({
+    identity: { name: 'w', works: manifests, labels: {}, slots: 1, version: '0' },
+    works,
+    bus: new MemoryNetwork().worker('w'),
+    clock: systemClock,
+    random: Math.random,
+    log: {
+      ...silentLog,
+      warn: (message, fields) => warned.push([message, fields?.['work'], fields?.['steps']]),
+    },
+    threads,
+  });
+  assert.equal(runtime.held, 0);
+  assert.deepEqual(warned, [['steps with thread: true run on the main thread', 'tell', 'look']]);
 });
