@@ -2,7 +2,8 @@
  * The threads of a worker, in which steps run that compute for long. Owns the pool and who is next; what runs in a
  * thread is `stepThread.ts`, one run of it `threadCall.ts`.
  *
- * K1: a step waits its turn here, in the order of asking, and not in the pool: its time begins when it has a thread.
+ * K1: a step waits its turn here, in the order of asking, and not in the pool: its time begins when it has a thread, and
+ *     the pool's own queue puts a task that it could not place behind those that came later, again and again.
  * K2: no more wait than the worker has slots, since each of them has one.
  */
 import { fileURLToPath } from 'node:url';
