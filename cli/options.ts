@@ -29,8 +29,12 @@ export function addSettings(command: Command, table: Settings): Command {
   return command.addHelpText('after', ['', head, ...lines].join('\n'));
 }
 
+/** The values that an option may have, where they are few. */
+export const CHOICES = new WeakMap<Option, readonly string[]>();
+
 function optionOf(setting: Setting, flag: string): Option {
   const option = new Option(flag, describe(setting));
+  if (setting.choices) CHOICES.set(option, setting.choices);
   const group = GROUPS.find(([, table]) => Object.values(table).includes(setting));
   return group ? option.helpGroup(group[0]) : option;
 }

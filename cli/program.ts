@@ -4,6 +4,7 @@
  */
 import { Command } from 'commander';
 import { VERSION } from '../shared/io/version.ts';
+import { addCompletion } from './commands/completion.ts';
 import { addConfig } from './commands/config-print.ts';
 import { addDemo } from './commands/demo.ts';
 import { addDoctor } from './commands/doctor.ts';
@@ -53,6 +54,7 @@ export function buildProgram(entry: string, ended: (exitCode: number) => void): 
   addTop(program, ended);
   program.commandsGroup('Setup:');
   addConfig(program, ended);
+  addCompletion(program, ended);
   example(program, 'gimme demo');
   describeAll(program);
   return program;

@@ -22,7 +22,7 @@ const LATER_FLAGS = new Set([
   '--confirm',
 ]);
 const LATER_COMMANDS = new Set([
-  ...['init', 'dev', 'ask', 'openapi', 'completion'],
+  ...['init', 'dev', 'ask', 'openapi'],
   ...['failures', 'units', 'why', 'results', 'pause', 'resume', 'set', 'retry'].map((name) => `epic ${name}`),
 ]);
 
