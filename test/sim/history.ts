@@ -14,14 +14,14 @@ import type { MasterInput } from '../../master/core/master.ts';
 import type { EpicRecord } from '../../master/core/records.ts';
 import type { StepOutput } from '../../master/core/state.ts';
 import type { Totals } from '../../shared/protocol/api.ts';
-import type { MasterMessage, WorkerMessage } from '../../shared/protocol/messages.ts';
+import type { Effect, MasterMessage, WorkerMessage } from '../../shared/protocol/messages.ts';
 import type { Run } from '../../worker/core/held.ts';
 import { Account } from './account.ts';
 import { DemandCheck } from './demandCheck.ts';
 import { Holders } from './holders.ts';
 import type { Plan, PlannedEpic } from './plan.ts';
 import { Broken, each, type Story, tokenOf } from './story.ts';
-import { effectOf } from './works.ts';
+import { effectsOf } from './works.ts';
 import { World } from './world.ts';
 
 const WALL_MS = 1_700_000_000_000;
@@ -139,9 +139,8 @@ export class History {
     throw new Broken('Y3', held.epic, unit, `runs with «${text}» and is «${expected}»`);
   }
 
-  effect(session: string, { unit, held }: Run): void {
-    const { durable, planned } = this.#of(held.epic);
-    this.#world.effect(durable, unit, tokenIn(session, held), effectOf(planned.work));
+  effect(session: string, { unit, held }: Run, effect: Effect): void {
+    this.#world.effect(this.#of(held.epic).durable, unit, tokenIn(session, held), effect);
   }
 
   /** Every epic is over: all units have their outcome, the durable ones too, and the effects fit. */
@@ -158,7 +157,7 @@ export class History {
           throw new Broken('G1', id, unit, `is bad and ends as ${outcome}`);
         }
       }
-      this.#world.over(durable, effectOf(planned.work));
+      this.#world.over(durable, effectsOf(planned.work));
     }
   }
 
@@ -270,7 +269,7 @@ export class History {
   }
 
   #holdersOf({ work }: PlannedEpic, account: Account, before?: Holders): Holders {
-    const mayDoubt = effectOf(work) === 'at-most-once';
+    const mayDoubt = effectsOf(work).includes('at-most-once');
     return new Holders(account, this.#plan.settings.lookAheadUnits, mayDoubt, before);
   }
 

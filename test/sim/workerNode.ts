@@ -91,7 +91,8 @@ export class WorkerNode {
     for (const { to, message } of output.messages) {
       if (this.process.move()) this.#parts.send(to, message, encodeFrame(message));
     }
-    for (const run of output.aborts) this.#aborted.add(run);
+    // As the executor does: an at-most-once effect that has begun is left to end.
+    for (const run of output.aborts) if (!run.begun) this.#aborted.add(run);
     for (const { run, go } of output.proceeds) {
       if (!go) this.core.dropped(run);
       else this.#runStep(run, (run.state as { index: number }).index);
@@ -130,7 +131,7 @@ export class WorkerNode {
     const { effect, name } = this.#stepsOf(run)[index] as WorkManifest['steps'][number];
     const attempt = index === run.step ? run.attempt : 1;
     const ms = dice.between(0, luck().runMs);
-    const fate = this.#fate(attempt, effect);
+    const fate = this.#fate(run, index, attempt);
     this.#running.add(run);
     const happens = fate.kind === 'ok' || (fate.kind === 'unknown' && dice.chance(0.5));
     if (effect !== 'none' && happens) {
@@ -146,10 +147,15 @@ export class WorkerNode {
     });
   }
 
-  #fate(attempt: number, effect: string): { kind: Outcome['kind'] } {
+  #fate(run: Run, index: number, attempt: number): { kind: Outcome['kind'] } {
     const { dice, luck } = this.#parts;
     const { fail, retry, unknown, skip } = luck();
-    if (attempt < ATTEMPTS && dice.chance(retry)) return { kind: 'retry' };
+    const steps = this.#stepsOf(run);
+    const effect = steps[index]?.effect ?? 'none';
+    // What a step gave is not kept: a retry beyond an at-most-once effect would have it again.
+    const mayRetry =
+      attempt < ATTEMPTS && steps.slice(0, index).every((step) => step.effect !== 'at-most-once');
+    if (mayRetry && dice.chance(retry)) return { kind: 'retry' };
     if (dice.chance(fail)) return { kind: 'failed' };
     if (dice.chance(skip)) return { kind: 'skipped' };
     if (effect !== 'none' && dice.chance(unknown)) return { kind: 'unknown' };

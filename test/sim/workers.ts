@@ -109,7 +109,7 @@ export class Workers {
       send: (to, message, frame) =>
         this.#said(place, node, to.to === 'master' ? to.id : undefined, message, frame),
       started: (run) => history.started(session, run),
-      effect: (run) => history.effect(session, run),
+      effect: (run, effect) => history.effect(session, run, effect),
       watch: () => history.demand.holds(session, node.core.held),
       ended: () => timeline.after(0, () => this.#ended(place, node)),
     });

@@ -1,5 +1,5 @@
 /** The works of the simulation: what each effect promises is checked on epics of its own. */
-import type { WorkManifest } from '../../shared/protocol/messages.ts';
+import type { Effect, WorkManifest } from '../../shared/protocol/messages.ts';
 
 const STEPS = {
   plain: [{ name: 'look', effect: 'none' }],
@@ -8,6 +8,12 @@ const STEPS = {
     { name: 'send', effect: 'at-most-once' },
   ],
   post: [{ name: 'call', effect: 'at-least-once' }],
+  order: [
+    { name: 'price', effect: 'none' },
+    { name: 'charge', effect: 'at-most-once' },
+    { name: 'ship', effect: 'at-least-once' },
+    { name: 'file', effect: 'none' },
+  ],
   import: [
     { name: 'fetch', effect: 'none' },
     { name: 'convert', effect: 'none' },
@@ -24,8 +30,7 @@ export function manifest(name: SimWork, version: number): WorkManifest {
   return { name, hash: `${name}-v${version}`, steps: [...STEPS[name]] };
 }
 
-/** The strongest promise on the effects of a work. */
-export function effectOf(work: string): WorkManifest['steps'][number]['effect'] {
-  const effects = (STEPS[work as SimWork] as WorkManifest['steps']).map(({ effect }) => effect);
-  return effects.find((effect) => effect === 'at-most-once') ?? effects.find((it) => it !== 'none') ?? 'none';
+/** What the steps of a work promise on their effects. */
+export function effectsOf(work: string): Effect[] {
+  return (STEPS[work as SimWork] as WorkManifest['steps']).map(({ effect }) => effect);
 }

@@ -1,17 +1,14 @@
 /**
- * The outside world: counts how often each unit's effect happened, and holds that to what was promised.
+ * The outside world: counts how often each effect of each unit happened, and holds that to what was promised.
  *
  * O1: an at-most-once effect happens once at most, and only after the begin of the very token is durable.
  * O2: an at-least-once effect happens again only where a lapsed lease or a later try says so (G3, G4).
- * O3: in the end a succeeded unit had its effect, and one that failed, was skipped or cancelled did not (where
- *     asking first makes that certain).
+ * O3: in the end a succeeded unit had its effects. Where nothing comes after an at-most-once effect and nothing
+ *     before it has any, one that failed, was skipped or cancelled had none.
  */
+import type { Effect } from '../../shared/protocol/messages.ts';
 import type { Account } from './account.ts';
-import type { Story } from './story.ts';
-import { Broken } from './story.ts';
-import type { effectOf } from './works.ts';
-
-type Effect = ReturnType<typeof effectOf>;
+import { Broken, type Story } from './story.ts';
 
 export class World {
   readonly #story: Story;
@@ -23,26 +20,21 @@ export class World {
     this.#story = story;
   }
 
-  count(epic: string, unit: number): number {
-    return this.#counts.get(`${epic}.${unit}`) ?? 0;
-  }
-
   /** A record was decided that takes a unit from whoever runs it. */
   released(epic: string, unit: number): void {
     const key = `${epic}.${unit}`;
     this.#released.set(key, (this.#released.get(key) ?? 0) + 1);
   }
 
-  /** The effect of a unit happens, by a worker that holds this token. */
-  effect(durable: Account, unit: number, token: string, effect: Effect): void {
-    const { epic } = durable;
+  /** An effect of a unit happens, by a worker that holds this token. */
+  effect({ epic, begun }: Account, unit: number, token: string, effect: Effect): void {
     const key = `${epic}.${unit}`;
-    const count = this.count(epic, unit) + 1;
-    this.#counts.set(key, count);
-    this.#story.add(epic, [unit, unit + 1], `${token} has the effect happen, time ${count}`);
+    const count = this.#count(epic, unit, effect) + 1;
+    this.#counts.set(`${key} ${effect}`, count);
+    this.#story.add(epic, [unit, unit + 1], `${token} has the effect happen, ${effect}, time ${count}`);
     if (effect === 'at-most-once') {
       if (count > 1) throw new Broken('O1', epic, unit, `has its effect ${count} times`);
-      if (durable.begun.get(unit) === token) return;
+      if (begun.get(unit) === token) return;
       throw new Broken('O1', epic, unit, `has its effect by ${token} without a durable begin`);
     }
     if (count <= 1 + (this.#released.get(key) ?? 0)) return;
@@ -50,19 +42,30 @@ export class World {
   }
 
   /** What is true of the effects once all is over. */
-  over({ epic, outcomes, released }: Account, effect: Effect): void {
-    if (effect === 'none') return;
+  over({ epic, outcomes, released }: Account, effects: readonly Effect[]): void {
+    const isCertain =
+      effects.indexOf('at-most-once') === effects.length - 1 && !effects.includes('at-least-once');
     for (const [unit, outcome] of outcomes) {
-      const count = this.count(epic, unit);
-      if (effect === 'at-most-once' && outcome !== 'unknown' && count !== (outcome === 'succeeded' ? 1 : 0)) {
+      for (const effect of new Set(effects)) {
+        const count = this.#count(epic, unit, effect);
+        if (outcome === 'succeeded' && effect !== 'none' && count === 0) {
+          throw new Broken('O3', epic, unit, `succeeded and its effect, ${effect}, never happened`);
+        }
+        if (effect === 'at-least-once' && count > 1 + (released.get(unit) ?? 0)) {
+          throw new Broken(
+            'O2',
+            epic,
+            unit,
+            `had its effect ${count} times and the journal does not say why`,
+          );
+        }
+        if (!isCertain || outcome === 'succeeded' || outcome === 'unknown' || count === 0) continue;
         throw new Broken('O3', epic, unit, `is ${outcome} and its effect happened ${count} times`);
       }
-      if (outcome === 'succeeded' && count === 0) {
-        throw new Broken('O3', epic, unit, 'succeeded and its effect never happened');
-      }
-      if (effect === 'at-least-once' && count > 1 + (released.get(unit) ?? 0)) {
-        throw new Broken('O2', epic, unit, `had its effect ${count} times and the journal does not say why`);
-      }
     }
+  }
+
+  #count(epic: string, unit: number, effect: Effect): number {
+    return this.#counts.get(`${epic}.${unit} ${effect}`) ?? 0;
   }
 }
