@@ -174,8 +174,12 @@ test('a step that computes for ever is ended with its thread; the others go on',
   pass(10_001);
   pass(5_001);
   assert.deepEqual(gist(await ended), ['retry', 'step_timeout', 2]);
-  const both = [start('loop', 'end').ended, start('faults', 'fine').ended];
-  assert.deepEqual((await Promise.all(both)).map(gist), [['ok'], ['ok']], 'no thread took its place');
+  const file = join(dir, 'both');
+  const holding = start('hold', file);
+  await lines.until(2);
+  assert.deepEqual(gist(await start('faults', 'fine').ended), ['ok'], 'no thread took its place');
+  await writeFile(file, '');
+  assert.deepEqual(gist(await holding.ended), ['ok']);
 });
 
 test('the time of a step begins when it has a thread, not while it waits for one', async (t) => {
