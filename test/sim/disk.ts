@@ -28,6 +28,7 @@ export class Disk {
   readonly #parts: DiskParts;
   #fullUntilMs = 0;
   #writing: Writing | undefined;
+  #doom: (() => void) | undefined;
 
   constructor(parts: DiskParts) {
     this.#parts = parts;
@@ -39,6 +40,11 @@ export class Disk {
 
   mend(): void {
     this.#fullUntilMs = 0;
+  }
+
+  /** Whoever appends next dies by this while the append is under way. */
+  doom(die: () => void): void {
+    this.#doom = die;
   }
 
   /** The process that was appending died: what was under way is there, or is not. */
@@ -73,6 +79,8 @@ export class Disk {
     }
     const writing: Writing = { records, isThere: false };
     this.#writing = writing;
+    if (this.#doom) timeline.after(ms * dice.random(), this.#doom);
+    this.#doom = undefined;
     // It may be there some time before the process is told.
     process.after(ms * dice.random(), () => this.#land(writing));
     process.after(ms, () => {

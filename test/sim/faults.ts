@@ -9,6 +9,7 @@ export const PLANNED_FAULTS = [
   'worker drain by operator',
   'master crash',
   'master crash in a step',
+  'master crash in an append',
   'master stall',
   'link reset',
   'one-way partition',

@@ -101,9 +101,9 @@ function drawEpic(dice: Dice, id: string, profile: Profile): PlannedEpic {
 }
 
 function drawFault(dice: Dice, { profile, faultsMs, settings, places }: Plan): PlannedFault {
-  const kinds = profile === 'storm' ? PLANNED_FAULTS : (['master crash', 'master crash in a step'] as const);
+  const crashes = PLANNED_FAULTS.filter((kind) => kind.startsWith('master crash'));
   return {
-    kind: dice.pick(kinds),
+    kind: dice.pick(profile === 'storm' ? PLANNED_FAULTS : crashes),
     atMs: dice.between(0, faultsMs),
     place: dice.whole(0, places.length - 1),
     ms: dice.between(10, 2.5 * settings.leaseMs),

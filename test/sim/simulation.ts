@@ -222,6 +222,8 @@ export class Simulation {
         return this.#crashMaster(ms);
       case 'master crash in a step':
         return this.#master.process.doom(fault.moves, () => this.#crashMaster(ms));
+      case 'master crash in an append':
+        return this.#disk.doom(() => this.#crashMaster(ms));
       case 'master stall':
         return this.#master.process.stop(ms);
       case 'link reset':
