@@ -54,8 +54,9 @@ export function available(s: MasterState, works: string[]): WorkAvailable {
 export function worksWanting(s: MasterState): string[] {
   const works = new Set<string>();
   for (const live of s.live.values()) {
-    if (live.epic.closing === undefined && (!live.epic.drained || live.readyCount > 0))
-      works.add(live.epic.work);
+    const { closing, paused, drained, work } = live.epic;
+    const isWanting = closing === undefined && paused === undefined && (!drained || live.readyCount > 0);
+    if (isWanting) works.add(work);
   }
   // A hint may leave works out: a worker that is told of any asks for all.
   return [...works].sort().slice(0, WORKS_MAX);
@@ -65,8 +66,9 @@ export function worksWanting(s: MasterState): string[] {
 export function recall(s: MasterState): void {
   if (s.hungry.size === 0) return;
   for (const live of s.live.values()) {
-    if (!live.epic.drained || live.readyCount > 0 || live.leased === 0 || live.epic.closing !== undefined)
-      continue;
+    const { drained, closing, paused } = live.epic;
+    if (!drained || live.readyCount > 0 || live.leased === 0) continue;
+    if (closing !== undefined || paused !== undefined) continue;
     const idle = [...s.hungry].filter((session) => session.grants.size === 0 && s.offers(session, live));
     if (idle.length > 0) recallFor(s, live, idle);
   }

@@ -16,13 +16,14 @@ export function cancel(s: MasterState, id: string, reason: string): void {
   s.touched.add(live);
   s.record({ k: 'closing', epic: id, reason, wallMs: s.now.wallMs });
   const never = live.takeUngranted();
-  if (never.length > 0) s.record({ k: 'settled', epic: id, cancelled: never });
+  if (never.length > 0) s.settle(live, { cancelled: never });
+  if (!epic.parked.isEmpty) s.record({ k: 'parked-cancelled', epic: id });
   live.closeAtMs = s.listenedMs + s.settings.leaseMs;
   for (const grant of [...live.grants]) {
     s.abort(grant.session, id, grant.units.ranges());
     const free = withoutEffect(epic, grant);
     s.release(grant, free);
-    if (free.length > 0) s.record({ k: 'settled', epic: id, cancelled: free });
+    if (free.length > 0) s.settle(live, { cancelled: free });
   }
 }
 

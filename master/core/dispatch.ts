@@ -17,8 +17,9 @@ import type { MasterState } from './state.ts';
 /** Grants what is ready to whoever wants it. */
 export function dispatch(s: MasterState): void {
   for (const live of s.touched) {
-    if (live.ready.isEmpty || live.epic.closing !== undefined) s.granting.delete(live);
-    else s.granting.add(live);
+    const { closing, paused } = live.epic;
+    if (live.isGrantable && closing === undefined && paused === undefined) s.granting.add(live);
+    else s.granting.delete(live);
   }
   if (s.stalled || s.linkFull || s.granting.size === 0 || s.hungry.size === 0) return;
   const wanted = new Map<LiveEpic, number>();
@@ -47,21 +48,21 @@ function feed(s: MasterState, session: Session, wanted: Map<LiveEpic, number>): 
   for (let i = 0; i < offered.length && session.credit > 0; i++) {
     const live = offered[i] as LiveEpic;
     const total = Math.max(wanted.get(live) ?? 0, 1);
-    const scarce = live.ready.count < total;
+    const scarce = live.grantableCount < total;
     const turn = Math.ceil(session.credit / (offered.length - i));
     const count = scarce ? Math.min(turn, partOf(s, live, share, total)) : turn;
     wanted.set(live, total - Math.min(share, total));
     grantUnits(s, session, live, Math.min(count, session.credit)); // D1
     s.granting.delete(live);
-    if (!live.ready.isEmpty) s.granting.add(live);
+    if (live.isGrantable) s.granting.add(live);
   }
 }
 
 /** Units of an epic that wants more than it has ready, for a session with this share of what is wanted. */
 function partOf(s: MasterState, live: LiveEpic, share: number, total: number): number {
-  const part = Math.ceil((live.ready.count * share) / total); // D2
-  const { epic, readFault, delayedCount } = live;
-  const isMoreRead = !epic.drained && readFault === undefined && delayedCount < s.settings.delayedMax;
+  const part = Math.ceil((live.grantableCount * share) / total); // D2
+  const { epic, readFault } = live;
+  const isMoreRead = !epic.drained && readFault === undefined && epic.parked.count < s.settings.parkedMax;
   return isMoreRead ? Math.max(part, GRANT_UNITS_WORTH) : part; // D3
 }
 
@@ -69,7 +70,7 @@ function grantUnits(s: MasterState, session: Session, live: LiveEpic, count: num
   for (let left = count; left > 0 && session.credit > 0; ) {
     // Each unit that has run before may take a line of its own in the message.
     const most = live.epic.resume.size > 0 ? REPORT_UNITS_MAX : GRANT_UNITS_MAX;
-    const cut = live.cut(Math.min(left, most));
+    const cut = live.cutFetched(left) ?? live.cut(Math.min(left, most));
     if (!cut) return;
     left -= cut.count;
     grant(s, session, live, cut);
@@ -102,19 +103,26 @@ function grant(s: MasterState, session: Session, live: LiveEpic, cut: Cut): void
     units: cut.units,
     seal: sealOf(s.seal, session.id, { epic: epic.id, term: s.term, n }, cut.units),
   };
-  const again = resumesOf(live, held);
+  const again = resumesOf(live, held, cut.states);
   if (again.length > 0) message.again = again;
+  if (epic.retryOf) message.effects = epic.retryOf.effects;
   s.waited(epic.work, s.listenedMs - cut.readMs);
   session.after = Math.max(session.after, cut.after);
   s.send(session.id, message, session.after, cut.payload);
 }
 
-function resumesOf(live: LiveEpic, held: Grant): NonNullable<Work['again']> {
+function resumesOf(
+  live: LiveEpic,
+  held: Grant,
+  states: ReadonlySet<number> | undefined,
+): NonNullable<Work['again']> {
   const again: NonNullable<Work['again']> = [];
   if (live.epic.resume.size === 0) return again;
   eachOf(held.units.ranges(), (unit) => {
     const resume = live.epic.resume.get(unit);
-    if (resume) again.push({ unit, attempt: resume.attempt, step: resume.step });
+    if (!resume) return;
+    const { attempt, step } = resume;
+    again.push(states?.has(unit) ? { unit, attempt, step, state: true } : { unit, attempt, step });
   });
   return again;
 }

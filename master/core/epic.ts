@@ -3,17 +3,29 @@
  * what; does not own grants, sessions or bytes (they are volatile, see `live.ts`).
  *
  * States: running → finished | failed | cancelled. `closing` is set while a cancelled epic waits for
- * units whose effect may have begun.
+ * units whose effect may have begun; `paused` while nothing of it is granted.
  *
  * E1: read = succeeded + failed + unknown + skipped + cancelled + missing + outstanding (G1).
  * E2: a settled unit is never settled again; only `resolved` may change an `unknown` one, once (G5).
  * E3: only `apply` changes anything here.
+ * E4: a parked unit is passed like a settled one, so that neither the cursor nor memory waits for it (G6), and
+ *     is outstanding all the same. The store has its bytes.
  */
 import { assert, unreachable } from '../../shared/core/errors.ts';
 import { countOf, eachOf, IntervalSet } from '../../shared/core/intervalSet.ts';
 import type { EpicState, Totals } from '../../shared/protocol/api.ts';
 import type { Ranges, UnitFault, WorkManifest } from '../../shared/protocol/messages.ts';
-import type { EpicCheckpoint, EpicRecord, EpicRecordOf, Extent, Outcome, Resume, Token } from './records.ts';
+import type {
+  EpicCheckpoint,
+  EpicRecord,
+  EpicRecordOf,
+  Extent,
+  Outcome,
+  RecordedFault,
+  Resume,
+  RetryOf,
+  Token,
+} from './records.ts';
 import type { SourceSpec } from './source.ts';
 
 export class Epic {
@@ -23,16 +35,26 @@ export class Epic {
   readonly source: SourceSpec;
   readonly brief: string;
   readonly submittedWallMs: number;
+  readonly retryOf: RetryOf | undefined;
+  /** Where another epic's units are tried again, which of them; all others of its source are absent. */
+  readonly only: IntervalSet | undefined;
 
   state: EpicState = 'running';
   manifest: WorkManifest | undefined;
+  /** Units of the source that were looked at; `absent` ones of them are none of this epic's. */
   read = 0;
+  absent = 0;
   /** Where the next read of the source begins. */
   offset: number;
   drained = false;
   closing: string | undefined;
+  /** Why it is paused. */
+  paused: string | undefined;
   finishedWallMs: number | undefined;
-  readonly settled = new IntervalSet();
+  /** Settled, parked (E4) or absent. */
+  readonly passed = new IntervalSet();
+  /** Which of them are parked. */
+  readonly parked = new IntervalSet();
   /** Where units were read, from the first unsettled one on. Forgotten once they and all before are settled. */
   readonly extents: Extent[] = [];
   readonly counts: Record<Outcome, number> = {
@@ -47,7 +69,7 @@ export class Epic {
   readonly faults = new Map<string, number>();
   /** Units whose at-most-once effect has begun, and under which token. */
   readonly begun = new Map<number, Token>();
-  /** Unsettled units that have run before. */
+  /** Units neither settled nor parked that have run before. */
   readonly resume = new Map<number, Resume>();
   /** Unknown units and the token that may still resolve them. */
   readonly unknownBy = new Map<number, { by: Token; code: string }>();
@@ -59,6 +81,8 @@ export class Epic {
     this.source = record.source;
     this.brief = record.brief;
     this.submittedWallMs = record.wallMs;
+    this.retryOf = record.retryOf;
+    this.only = record.retryOf && IntervalSet.of(record.retryOf.only);
     this.offset = record.source.type === 'spool' ? record.source.body : 0;
     if (record.k === 'epic-checkpoint') this.#restore(record);
   }
@@ -67,7 +91,7 @@ export class Epic {
   checkpoint(): EpicCheckpoint {
     const { id, name, work, source, brief, submittedWallMs, state, manifest, read, offset, drained } = this;
     const extents = [...this.extents];
-    const { closing, finishedWallMs } = this;
+    const { closing, paused, finishedWallMs, retryOf, absent } = this;
     return {
       k: 'epic-checkpoint',
       epic: id,
@@ -83,8 +107,12 @@ export class Epic {
       drained,
       extents,
       ...(closing !== undefined && { closing }),
+      ...(paused !== undefined && { paused }),
       ...(finishedWallMs !== undefined && { finishedWallMs }),
-      settled: this.settled.ranges(),
+      ...(retryOf && { retryOf }),
+      passed: this.passed.ranges(),
+      parked: this.parked.ranges(),
+      absent,
       counts: { ...this.counts },
       faults: [...this.faults],
       begun: [...this.begun],
@@ -100,9 +128,12 @@ export class Epic {
     this.offset = record.offset;
     this.drained = record.drained;
     this.closing = record.closing;
+    this.paused = record.paused;
     this.finishedWallMs = record.finishedWallMs;
     this.extents.push(...record.extents);
-    this.settled.addAll(record.settled);
+    this.passed.addAll(record.passed);
+    this.parked.addAll(record.parked);
+    this.absent = record.absent;
     Object.assign(this.counts, record.counts);
     for (const [code, count] of record.faults) this.faults.set(code, count);
     for (const [unit, by] of record.begun) this.begun.set(unit, by);
@@ -111,7 +142,11 @@ export class Epic {
   }
 
   get outstanding(): number {
-    return this.read - this.settled.count;
+    return this.read - this.passed.count + this.parked.count;
+  }
+
+  get settledCount(): number {
+    return this.passed.count - this.parked.count - this.absent;
   }
 
   get active(): boolean {
@@ -134,7 +169,32 @@ export class Epic {
   }
 
   totals(): Totals {
-    return { read: this.read, ...this.counts, outstanding: this.outstanding };
+    return { read: this.read - this.absent, ...this.counts, outstanding: this.outstanding };
+  }
+
+  /** Which of these units have no outcome yet: those that wait in the store, too. */
+  unsettledAmong(units: Ranges): Ranges {
+    const unsettled = this.passed.missingFrom(units);
+    if (this.parked.isEmpty) return unsettled;
+    const all = IntervalSet.of(unsettled);
+    all.addAll(this.parked.intersect(units));
+    return all.ranges();
+  }
+
+  /** Which of these units the store has the bytes of. */
+  storedAmong(units: Ranges): Ranges {
+    if (this.resume.size === 0) return [];
+    const stored = new IntervalSet();
+    eachOf(units, (unit) => {
+      if (this.resume.get(unit)?.stored) stored.add(unit, unit + 1);
+    });
+    return stored.ranges();
+  }
+
+  /** Index of the step of this name; undefined where no step had begun. */
+  stepIndexOf(name: string): number | undefined {
+    const index = this.manifest?.steps.findIndex((step) => step.name === name) ?? -1;
+    return index >= 0 ? index : undefined;
   }
 
   apply(record: EpicRecord): void {
@@ -156,8 +216,25 @@ export class Epic {
         return eachOf(record.units, (unit) => void this.begun.set(unit, record.by));
       case 'cleared':
         return eachOf(record.units, (unit) => void this.begun.delete(unit));
-      case 'delayed':
-        return this.#delay(record);
+      case 'parked':
+        return this.#park(record);
+      case 'unparked':
+        return this.#unpark(record);
+      case 'saved':
+        for (const { unit, step } of record.units) this.resume.set(unit, { attempt: 1, step, stored: true });
+        return;
+      case 'parked-cancelled':
+        this.counts.cancelled += this.parked.count;
+        this.parked.clear();
+        return;
+      case 'paused':
+        this.paused = record.reason;
+        return;
+      case 'resumed':
+        this.paused = undefined;
+        return;
+      case 'purged':
+        return assert(false, `epic ${this.id} is purged by its ledger`);
       case 'lease-expired':
         return this.#expire(record);
       case 'closing':
@@ -170,11 +247,14 @@ export class Epic {
     }
   }
 
-  #advance({ to, offset, end }: EpicRecordOf<'horizon'>): void {
+  #advance({ to, offset, end, absent }: EpicRecordOf<'horizon'>): void {
     if (to > this.read) this.extents.push({ first: this.read, end: to, offset: this.offset, next: offset });
     this.read = to;
     this.offset = offset;
     this.drained = end;
+    if (!absent) return;
+    this.absent += this.passed.addAll(absent);
+    this.#prune();
   }
 
   /** The stretch that a unit below `read` was read in; undefined once it and all before it are settled. */
@@ -206,7 +286,7 @@ export class Epic {
 
   #count(outcome: Outcome, units: Ranges | undefined): void {
     if (!units || units.length === 0) return;
-    const added = this.settled.addAll(units);
+    const added = this.passed.addAll(units);
     assert(added === countOf(units), `epic ${this.id} settles units twice: ${outcome} ${units.join(',')}`); // E2
     this.counts[outcome] += added;
     this.#forget(units);
@@ -214,11 +294,11 @@ export class Epic {
   }
 
   #prune(): void {
-    const low = this.settled.firstGap(this.extents[0]?.first ?? 0);
+    const low = this.passed.firstGap(this.extents[0]?.first ?? 0);
     while (this.extents[0] && this.extents[0].end <= low) this.extents.shift();
   }
 
-  #fault(outcome: 'failed' | 'unknown', fault: UnitFault): void {
+  #fault(outcome: 'failed' | 'unknown', fault: Pick<RecordedFault, 'unit' | 'code'>): void {
     this.#count(outcome, [fault.unit, fault.unit + 1]);
     this.faults.set(fault.code, (this.faults.get(fault.code) ?? 0) + 1);
   }
@@ -253,17 +333,39 @@ export class Epic {
     else this.faults.delete(unknown.code);
   }
 
-  #delay(record: EpicRecordOf<'delayed'>): void {
-    for (const { unit, attempt, step, dueWallMs } of record.units) {
+  #park(record: EpicRecordOf<'parked'>): void {
+    const units = new IntervalSet();
+    for (const { unit } of record.units) {
       this.begun.delete(unit);
-      this.resume.set(unit, { attempt, step, dueWallMs });
+      this.resume.delete(unit);
+      units.add(unit, unit + 1);
+    }
+    const added = this.passed.addAll(units.ranges());
+    assert(added === record.units.length, `epic ${this.id} parks units that are settled or parked`); // E2
+    this.parked.addAll(units.ranges());
+    this.#prune();
+  }
+
+  #unpark({ units, resume }: EpicRecordOf<'unparked'>): void {
+    this.passed.removeAll(units);
+    assert(
+      this.parked.removeAll(units) === countOf(units),
+      `epic ${this.id} unparks what is not parked: ${units.join(',')}`,
+    );
+    for (let i = 0; i + 2 < resume.length; i += 3) {
+      const [unit, attempt, step] = resume.slice(i, i + 3) as [number, number, number];
+      this.resume.set(unit, { attempt, step, stored: true });
     }
   }
 
   #expire(record: EpicRecordOf<'lease-expired'>): void {
     eachOf(record.again, (unit) => {
       const before = this.resume.get(unit);
-      this.resume.set(unit, { attempt: (before?.attempt ?? 1) + 1, step: before?.step ?? 0, dueWallMs: 0 });
+      this.resume.set(unit, {
+        ...before,
+        attempt: (before?.attempt ?? 1) + 1,
+        step: before?.step ?? 0,
+      });
     });
     eachOf(record.unknown, (unit) => {
       const by = this.begun.get(unit);

@@ -109,7 +109,7 @@ function reattach(s: MasterState, session: Session, claim: HeldGrant): IntervalS
   const held = { ...claim, units: IntervalSet.of(granted).intersect(claim.units) };
   const live = s.liveOf(epic);
   if (!session.grants.has(grantKey(term, n))) attach(s, session, live, held);
-  const lost = IntervalSet.of(live ? live.epic.settled.missingFrom(held.units) : []);
+  const lost = IntervalSet.of(live ? live.epic.unsettledAmong(held.units) : []);
   lost.removeAll(session.grants.get(grantKey(term, n))?.units.ranges() ?? []);
   return lost;
 }
@@ -138,8 +138,8 @@ function attach(s: MasterState, session: Session, live: LiveEpic | undefined, he
 
 /** What of it is unsettled, in nobody's grant, and begun by no other token. */
 function unclaimed(live: LiveEpic, session: Session, held: HeldGrant): Ranges {
-  const { settled, begun } = live.epic;
-  const free = IntervalSet.of(settled.missingFrom(held.units));
+  const { passed, begun } = live.epic;
+  const free = IntervalSet.of(passed.missingFrom(held.units));
   const token = tokenOf(session, held);
   eachOf(begun.size > 0 ? free.ranges() : [], (unit) => {
     const by = begun.get(unit);
@@ -215,6 +215,6 @@ function lapseEpic(s: MasterState, session: Session, live: LiveEpic, units: Inte
   const { wallMs } = s.now;
   s.touched.add(live);
   s.record({ k: 'lease-expired', epic: epic.id, session: session.id, again, unknown, wallMs });
-  if (epic.closing === undefined) live.putBack(again);
+  if (epic.closing === undefined) s.putBack(live, again);
   else giveUp(s, live, again, `worker ${session.id} was lost while the epic was being cancelled`);
 }

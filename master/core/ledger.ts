@@ -3,30 +3,26 @@
  * synced) and the shell has one of only synced records, which is what every reader sees.
  */
 import { assert } from '../../shared/core/errors.ts';
-import { EPICS_FINISHED_KEPT_MAX } from '../../shared/core/limits.ts';
 import { Epic } from './epic.ts';
 import type { EpicRecord } from './records.ts';
 
 export class Ledger {
   /** By id, in the order they were submitted. */
   readonly epics = new Map<string, Epic>();
-  readonly #finished: string[] = [];
-  #active = 0;
+  /** Ids of those that are over, the first to end first. */
+  readonly finished = new Set<string>();
 
   get activeCount(): number {
-    return this.#active;
+    return this.epics.size - this.finished.size;
   }
 
-  /** Returns the id of the epic that this forgets, if any: who keeps something by epic forgets it too. */
-  apply(record: EpicRecord): string | undefined {
-    if (record.k === 'epic-submitted' || record.k === 'epic-checkpoint') {
-      this.#enter(new Epic(record));
-      return undefined;
-    }
+  apply(record: EpicRecord): void {
+    if (record.k === 'epic-submitted' || record.k === 'epic-checkpoint') return this.#enter(new Epic(record));
     const epic = this.epics.get(record.epic);
     assert(epic, `record ${record.k} of an unknown epic ${record.epic}`);
+    if (record.k === 'purged') return this.#forget(epic);
     epic.apply(record);
-    return record.k === 'epic-finished' ? this.#retire(epic.id) : undefined;
+    if (!epic.active) this.finished.add(epic.id);
   }
 
   /** One record for each epic: a replay of these gives this ledger. */
@@ -37,17 +33,12 @@ export class Ledger {
   #enter(epic: Epic): void {
     assert(!this.epics.has(epic.id), `epic ${epic.id} submitted twice`);
     this.epics.set(epic.id, epic);
-    if (epic.active) this.#active += 1;
-    else this.#finished.push(epic.id);
+    if (!epic.active) this.finished.add(epic.id);
   }
 
-  /** Remembers the newest finished epics and forgets the oldest beyond the limit. */
-  #retire(id: string): string | undefined {
-    this.#active -= 1;
-    this.#finished.push(id);
-    if (this.#finished.length <= EPICS_FINISHED_KEPT_MAX) return undefined;
-    const oldest = this.#finished.shift();
-    if (oldest !== undefined) this.epics.delete(oldest);
-    return oldest;
+  #forget(epic: Epic): void {
+    assert(!epic.active, `epic ${epic.id} is purged while it runs`);
+    this.epics.delete(epic.id);
+    this.finished.delete(epic.id);
   }
 }

@@ -2,19 +2,20 @@
  * An epic's volatile side: which units are ready, whose bytes are in memory, who holds what. All of it
  * dies with the process and is rebuilt from the records, the source and the workers' claims.
  *
- * A unit below `epic.read` is in exactly one place: settled, ready, unloaded, delayed, held back or in one grant.
+ * A unit below `epic.read` is in exactly one place: passed (settled, parked or absent), ready, unloaded, fetched,
+ * held back or in one grant.
  *
  * L1: an extent's bytes are dropped once all its units are granted; a unit that comes back makes them
  *     be read again. Memory follows what is in flight, never the epic (G6).
  * L2: after a crash what was read before is held back for one lease, while the holders of it come back.
  */
 import { assert } from '../../shared/core/errors.ts';
-import { Heap } from '../../shared/core/heap.ts';
-import { IntervalSet } from '../../shared/core/intervalSet.ts';
-import { GRANT_BYTES_MAX, RANGES_MAX } from '../../shared/core/limits.ts';
+import { eachOf, IntervalSet } from '../../shared/core/intervalSet.ts';
+import { GRANT_BYTES_MAX, RANGES_MAX, REPORT_UNITS_MAX } from '../../shared/core/limits.ts';
+import { prefixed } from '../../shared/protocol/codec.ts';
 import type { Ranges } from '../../shared/protocol/messages.ts';
 import type { Epic } from './epic.ts';
-import type { Extent } from './records.ts';
+import type { Extent, UnitData } from './records.ts';
 import type { Batch } from './source.ts';
 
 /** Units held by one session under one token. */
@@ -55,7 +56,12 @@ export type Cut = {
   after: number;
   /** Listening time at which the first of them was read. */
   readMs: number;
+  /** Units that begin with a state, which follows the bytes in the payload. */
+  states?: ReadonlySet<number>;
 };
+
+/** A unit that came back from the store. */
+type Fetched = { data: UnitData; after: number; readMs: number };
 
 export class LiveEpic {
   readonly epic: Epic;
@@ -80,28 +86,39 @@ export class LiveEpic {
   /** Stretches being read again, by their first unit, and their bytes. */
   readonly #reloads = new Map<number, number>();
   #reloadingBytes = 0;
-  readonly #delayed = new Heap<{ unit: number; dueWallMs: number }>((a, b) => a.dueWallMs - b.dueWallMs);
+  /** Ready ones that the store had, by unit, in the order they are to be granted. */
+  readonly #fetched = new Map<number, Fetched>();
+  /** When the first parked unit falls due, or earlier; undefined when none is parked. */
+  nextDueWallMs: number | undefined;
+  /** A page of parked units is asked for; the first to fall due of those parked since. */
+  fetching: { nextDueWallMs: number | undefined } | undefined;
 
   constructor(epic: Epic) {
     this.epic = epic;
-  }
-
-  get delayedCount(): number {
-    return this.#delayed.size;
+    if (!epic.parked.isEmpty) this.nextDueWallMs = 0;
   }
 
   get readyCount(): number {
-    return this.ready.count + this.#unloaded.count;
+    return this.ready.count + this.#unloaded.count + this.#fetched.size;
   }
 
-  get nextDueWallMs(): number | undefined {
-    return this.#delayed.peek()?.dueWallMs;
+  get fetchedCount(): number {
+    return this.#fetched.size;
+  }
+
+  /** Whether a unit can be granted now. */
+  get isGrantable(): boolean {
+    return !this.ready.isEmpty || this.#fetched.size > 0;
+  }
+
+  get grantableCount(): number {
+    return this.ready.count + this.#fetched.size;
   }
 
   /** Holds back what was read before a crash (L2). */
   recover(): void {
-    const { settled, read } = this.epic;
-    if (read > 0) this.heldBack.addAll(settled.missingFrom([0, read]));
+    const { passed, read } = this.epic;
+    if (read > 0) this.heldBack.addAll(passed.missingFrom([0, read]));
   }
 
   /** Takes in a new stretch; the units in `ready` may be granted once record `after` is durable. */
@@ -136,7 +153,7 @@ export class LiveEpic {
     this.#reloaded(first);
   }
 
-  /** Makes units ready again that were granted, delayed or lost. */
+  /** Makes units ready again that were granted or lost, and whose bytes are in the source. */
   putBack(units: Ranges): void {
     for (let i = 0; i < units.length; i += 2) {
       let from = units[i] as number;
@@ -174,16 +191,45 @@ export class LiveEpic {
     return reads;
   }
 
-  delay(unit: number, dueWallMs: number): void {
-    this.#delayed.push({ unit, dueWallMs });
+  /** Takes in a unit from the store; it may be granted once record `after` is durable. */
+  fetch(unit: number, data: UnitData, after: number, readMs: number): void {
+    this.#fetched.set(unit, { data, after, readMs });
   }
 
-  /** Makes the delayed units ready whose time has come. */
-  wake(wallMs: number): void {
-    for (let top = this.#delayed.peek(); top && top.dueWallMs <= wallMs; top = this.#delayed.peek()) {
-      this.#delayed.pop();
-      this.putBack([top.unit, top.unit + 1]);
+  /** Notes that units were parked, the first of which falls due then. */
+  noteDue(wallMs: number): void {
+    this.nextDueWallMs = Math.min(this.nextDueWallMs ?? wallMs, wallMs);
+    if (this.fetching) this.fetching.nextDueWallMs = Math.min(this.fetching.nextDueWallMs ?? wallMs, wallMs);
+  }
+
+  /** Cuts up to `count` units that came from the store, within the size of one grant; undefined when none. */
+  cutFetched(count: number): Cut | undefined {
+    const taken: [number, Fetched][] = [];
+    let bytes = 0;
+    for (const item of this.#fetched) {
+      const { data } = item[1];
+      bytes += 8 + data.bytes.length + (data.state?.length ?? 0);
+      if (taken.length >= Math.min(count, REPORT_UNITS_MAX) || (taken.length > 0 && bytes > GRANT_BYTES_MAX))
+        break;
+      taken.push(item);
     }
+    if (taken.length === 0) return undefined;
+    for (const [unit] of taken) this.#fetched.delete(unit);
+    taken.sort(([a], [b]) => a - b);
+    const units: number[] = [];
+    for (const [unit] of taken) appendRange(units, unit, unit + 1);
+    const withState = taken.filter(([, { data }]) => data.state);
+    const payload = taken.map(([, { data }]) => prefixed(data.bytes));
+    for (const [, { data }] of withState) payload.push(prefixed(data.state as Uint8Array));
+    return {
+      units,
+      count: taken.length,
+      payload,
+      bytes: payload.reduce((sum, part) => sum + part.length, 0),
+      after: Math.max(...taken.map(([, { after }]) => after)),
+      readMs: Math.min(...taken.map(([, { readMs }]) => readMs)),
+      states: new Set(withState.map(([unit]) => unit)),
+    };
   }
 
   /** Cuts up to `count` ready units, lowest first, within the size of one grant; undefined when none. */
@@ -220,9 +266,10 @@ export class LiveEpic {
     const all = new IntervalSet();
     all.addAll(this.ready.ranges());
     all.addAll(this.#unloaded.ranges());
-    for (let top = this.#delayed.pop(); top; top = this.#delayed.pop()) all.add(top.unit, top.unit + 1);
+    for (const unit of this.#fetched.keys()) all.add(unit, unit + 1);
     this.ready.clear();
     this.#unloaded.clear();
+    this.#fetched.clear();
     return all.ranges();
   }
 
@@ -231,12 +278,7 @@ export class LiveEpic {
     this.ready.removeAll(units);
     this.#unloaded.removeAll(units);
     this.heldBack.removeAll(units);
-    if (this.#delayed.size === 0) return;
-    const gone = IntervalSet.of(units);
-    const kept: { unit: number; dueWallMs: number }[] = [];
-    for (let top = this.#delayed.pop(); top; top = this.#delayed.pop())
-      if (!gone.has(top.unit)) kept.push(top);
-    for (const item of kept) this.#delayed.push(item);
+    if (this.#fetched.size > 0) eachOf(units, (unit) => void this.#fetched.delete(unit));
   }
 
   /** Drops the bytes of extents that are settled with all before them. */

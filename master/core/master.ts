@@ -12,11 +12,15 @@
  */
 import { unreachable } from '../../shared/core/errors.ts';
 import { EPICS_ACTIVE_MAX, SESSIONS_MAX, TICK_MS } from '../../shared/core/limits.ts';
+import type { UnitBytes } from '../../shared/protocol/codec.ts';
 import { PROTOCOL_VERSION, type WorkerMessage } from '../../shared/protocol/messages.ts';
 import { Availability, announce, available, drainSession, recall, worksWanting } from './availability.ts';
 import { cancel, closeOverdue, finishIfDone } from './closing.ts';
 import { dispatch } from './dispatch.ts';
 import { expireLeases, forgetExpired, hear, lapse, takeHeartbeat, takeHello } from './leases.ts';
+import { type DueRows, dueFailed, isDue, takeDue, wantDue } from './parking.ts';
+import { pause, resume } from './pausing.ts';
+import { purge } from './purging.ts';
 import { endIfEmpty, readFailed, takeBatch, wantReads } from './reading.ts';
 import type { EpicRecord, EpicRecordOf } from './records.ts';
 import { endRecovery, recover } from './recovery.ts';
@@ -31,16 +35,20 @@ export type MasterInput =
   | { type: 'up' }
   /** The link is down: no worker can be heard until it is up. */
   | { type: 'down' }
-  | { type: 'message'; from: string; message: WorkerMessage }
+  | { type: 'message'; from: string; message: WorkerMessage; payload: UnitBytes }
   | { type: 'submit'; epic: Omit<EpicRecordOf<'epic-submitted'>, 'k' | 'wallMs'> }
   | { type: 'cancel'; epic: string; reason: string }
+  | { type: 'pause'; epic: string; reason: string }
+  | { type: 'resume'; epic: string }
   | { type: 'drain'; session: string }
   /** The store does not take records in time: nothing is granted until it does. */
   | { type: 'store'; stalled: boolean }
   /** So much is on its way to workers that more would be lost: nothing is granted until it is less. */
   | { type: 'link'; full: boolean }
   | { type: 'batch'; epic: string; batch: Batch }
-  | { type: 'read-failed'; epic: string; first: number; message: string }
+  | { type: 'read-failed'; epic: string; first: number; message: string; damaged: boolean }
+  | { type: 'due'; epic: string; due: DueRows }
+  | { type: 'due-failed'; epic: string }
   | { type: 'tick' };
 
 export class Master {
@@ -68,6 +76,7 @@ export class Master {
     for (const live of s.touched) {
       finishIfDone(s, live);
       wantReads(s, live);
+      wantDue(s, live);
       if (live.readyCount > 0) this.#availability.mark();
     }
     s.touched.clear();
@@ -95,11 +104,15 @@ export class Master {
         s.linked = false;
         return;
       case 'message':
-        return this.#message(input.from, input.message);
+        return this.#message(input.from, input.message, input.payload);
       case 'submit':
         return this.#submit(input.epic);
       case 'cancel':
         return cancel(s, input.epic, input.reason);
+      case 'pause':
+        return pause(s, input.epic, input.reason);
+      case 'resume':
+        return resume(s, input.epic);
       case 'drain':
         return drainSession(s, input.session);
       case 'store':
@@ -111,7 +124,11 @@ export class Master {
       case 'batch':
         return takeBatch(s, input.epic, input.batch);
       case 'read-failed':
-        return readFailed(s, input.epic, input.first, input.message);
+        return readFailed(s, input.epic, input);
+      case 'due':
+        return takeDue(s, input.epic, input.due);
+      case 'due-failed':
+        return dueFailed(s, input.epic);
       case 'tick':
         return;
       default:
@@ -127,7 +144,7 @@ export class Master {
     this.#availability.mark();
   }
 
-  #message(from: string, message: WorkerMessage): void {
+  #message(from: string, message: WorkerMessage, payload: UnitBytes): void {
     const s = this.state;
     if (message.t === 'hello') return this.#hello(from, message);
     const session = s.sessions.get(from);
@@ -140,20 +157,20 @@ export class Master {
       return;
     }
     hear(s, session);
-    this.#known(session, message);
+    this.#known(session, message, payload);
   }
 
-  #known(session: Session, message: Exclude<WorkerMessage, { t: 'hello' }>): void {
+  #known(session: Session, message: Exclude<WorkerMessage, { t: 'hello' }>, payload: UnitBytes): void {
     const s = this.state;
     switch (message.t) {
       case 'heartbeat':
         return takeHeartbeat(s, session, message);
       case 'gimme':
-        takeReports(s, session, message.reports, message.at);
+        takeReports(s, session, message, payload);
         session.demand(message);
         return s.weigh(session);
       case 'begin':
-        return takeBegin(s, session, message);
+        return takeBegin(s, session, message, payload);
       case 'want-brief':
         return; // The shell answers it: briefs are not the core's.
       case 'bye':
@@ -192,13 +209,12 @@ export class Master {
     const s = this.state;
     expireLeases(s);
     for (const live of s.live.values()) {
-      const before = live.readyCount;
-      live.wake(s.now.wallMs);
       closeOverdue(s, live);
       endRecovery(s, live);
-      if (live.readyCount !== before || live.readFault) s.touched.add(live);
+      if (isDue(s, live) || live.readFault) s.touched.add(live);
     }
     recall(s);
+    purge(s);
   }
 
   /** Whether another epic may be taken in. */

@@ -8,7 +8,9 @@
 import { IntervalSet } from '../../shared/core/intervalSet.ts';
 import { READ_BYTES, READ_UNITS_MAX } from '../../shared/core/limits.ts';
 import type { UnitFault } from '../../shared/protocol/messages.ts';
+import type { Epic } from './epic.ts';
 import type { LiveEpic } from './live.ts';
+import { pause } from './pausing.ts';
 import type { BadUnit, Batch } from './source.ts';
 import type { MasterState } from './state.ts';
 
@@ -19,6 +21,7 @@ const READ_RETRY_MS = 5_000;
 export function wantReads(s: MasterState, live: LiveEpic): void {
   const { epic } = live;
   if (!epic.active || (live.readFault && live.readFault.retryAtMs > s.listenedMs)) return;
+  if (epic.paused !== undefined && epic.closing === undefined) return;
   for (const read of live.reloads(s.settings.lookAheadBytes)) s.read({ epic: epic.id, ...read });
   if (epic.drained || live.reading) return;
   if (epic.closing === undefined && !worthReading(s, live)) return;
@@ -36,9 +39,9 @@ export function endIfEmpty(s: MasterState, live: LiveEpic): void {
 }
 
 function worthReading(s: MasterState, live: LiveEpic): boolean {
-  const { lookAheadUnits, lookAheadBytes, delayedMax } = s.settings;
+  const { lookAheadUnits, lookAheadBytes, parkedMax } = s.settings;
   if (live.readyCount >= lookAheadUnits || live.loadedBytes >= lookAheadBytes) return false;
-  if (live.delayedCount >= delayedMax) return false;
+  if (live.epic.parked.count >= parkedMax) return false;
   return live.epic.manifest !== undefined || freeze(s, live);
 }
 
@@ -67,23 +70,41 @@ export function takeBatch(s: MasterState, id: string, batch: Batch): void {
   if (!live.reading || batch.first !== epic.read || epic.drained) return;
   live.reading = false;
   const to = batch.first + batch.count;
-  s.record({ k: 'horizon', epic: id, to, offset: batch.next, end: batch.end });
-  if (batch.bad.length > 0) s.record({ k: 'settled', epic: id, failed: batch.bad.map(faultOf) });
   const fresh = new IntervalSet();
   if (batch.count > 0) fresh.add(batch.first, to);
-  for (const { unit } of batch.bad) fresh.remove(unit, unit + 1);
+  const absent = epic.only?.missingFrom(fresh.ranges()) ?? [];
+  fresh.removeAll(absent);
+  const end = batch.end || isPastLast(epic, to);
+  s.record({ k: 'horizon', epic: id, to, offset: batch.next, end, ...(absent.length > 0 && { absent }) });
+  const bad = batch.bad.filter(({ unit }) => fresh.has(unit));
+  if (bad.length > 0) s.record({ k: 'settled', epic: id, failed: bad.map(faultOf) });
+  for (const { unit } of bad) fresh.remove(unit, unit + 1);
   if (epic.closing === undefined)
     live.grow(batch, fresh.ranges(), s.recorded, s.listenedMs); // R1
   else if (!fresh.isEmpty) s.record({ k: 'settled', epic: id, cancelled: fresh.ranges() });
 }
 
-/** A read failed: it is tried again later, and the epic says why it waits. */
-export function readFailed(s: MasterState, id: string, first: number, message: string): void {
+/** Whether an epic that tries some units of another again has read the last of them. */
+function isPastLast({ retryOf }: Epic, to: number): boolean {
+  const last = retryOf?.only[retryOf.only.length - 1];
+  return last !== undefined && to >= last;
+}
+
+/**
+ * A read failed: it is tried again later, and the epic says why it waits. Where the source is `damaged` the epic is
+ * paused: nothing of it is skipped, and a person decides.
+ */
+export function readFailed(
+  s: MasterState,
+  id: string,
+  { first, message, damaged }: { first: number; message: string; damaged: boolean },
+): void {
   const live = s.liveOf(id);
   if (!live) return;
   if (first === live.epic.read) live.reading = false;
   else live.reloadFailed(first);
   live.readFault = { message, retryAtMs: s.listenedMs + READ_RETRY_MS };
+  if (damaged) pause(s, id, message);
   const { epic } = live;
   if (epic.closing === undefined || epic.drained || first !== epic.read) return;
   // A cancelled epic must end although nobody can say how many more there were.

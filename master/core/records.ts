@@ -9,13 +9,39 @@ import type { SourceSpec } from './source.ts';
 /** Who held a grant: `n` counts the grants of `term` to `session`. */
 export type Token = { session: string; term: number; n: number };
 
-/** A unit that waits until `dueWallMs` and is then run again as `attempt` of its step number `step`. */
-export type DelayedUnit = { unit: number; attempt: number; step: number; dueWallMs: number; code: string };
+/** What the store keeps of a unit: its bytes as they were read, and the state (JSON, UTF-8) that its step begins with. */
+export type UnitData = { bytes: Uint8Array; state?: Uint8Array };
+
+/**
+ * A unit that waits in the store until `dueWallMs` and is then run again as `attempt` of its step number `step`.
+ * Without `data` the store has it from before.
+ */
+export type ParkedUnit = {
+  unit: number;
+  attempt: number;
+  step: number;
+  dueWallMs: number;
+  code: string;
+  key?: string;
+  data?: UnitData;
+};
+
+/** A unit in a worker's hands that goes on at its step number `step`, also in another's. */
+export type SavedUnit = { unit: number; step: number; key?: string; data?: UnitData };
+
+/** A fault with what the store keeps of its unit. `stepIndex` is absent where no step had begun. */
+export type RecordedFault = Omit<UnitFault, 'brings'> & { stepIndex?: number; data?: UnitData };
 
 export type Outcome = 'succeeded' | 'failed' | 'unknown' | 'skipped' | 'cancelled' | 'missing';
 
-/** How an unsettled unit that has run before goes on: as `attempt` of its step number `step`, not before `dueWallMs`. */
-export type Resume = { attempt: number; step: number; dueWallMs: number };
+/**
+ * How a unit that is neither settled nor parked and has run before goes on: as `attempt` of its step number `step`.
+ * The bytes of a `stored` one are in the store, those of the others in the source.
+ */
+export type Resume = { attempt: number; step: number; stored?: true };
+
+/** Whose units an epic tries again: `effects` is the epic whose effect keys they have, `only` says which. */
+export type RetryOf = { epic: string; effects: string; only: Ranges };
 
 /**
  * A stretch of the source as it was read once: units `first` to `end`. Reading at `offset` again, up to `next`,
@@ -38,8 +64,13 @@ export type EpicCheckpoint = {
   drained: boolean;
   extents: Extent[];
   closing?: string;
+  paused?: string;
   finishedWallMs?: number;
-  settled: Ranges;
+  retryOf?: RetryOf;
+  /** Settled or parked, or absent. */
+  passed: Ranges;
+  parked: Ranges;
+  absent: number;
   counts: Record<Outcome, number>;
   faults: [string, number][];
   begun: [number, Token][];
@@ -56,11 +87,12 @@ export type EpicRecord =
       source: SourceSpec;
       brief: string;
       wallMs: number;
+      retryOf?: RetryOf;
     }
   /** The first manifest seen freezes how this epic is run. */
   | { k: 'settings-frozen'; epic: string; manifest: WorkManifest }
   /** Units below `to` have been read and may be granted; the next read begins at `offset`. */
-  | { k: 'horizon'; epic: string; to: number; offset: number; end: boolean }
+  | { k: 'horizon'; epic: string; to: number; offset: number; end: boolean; absent?: Ranges }
   | {
       k: 'settled';
       epic: string;
@@ -68,15 +100,25 @@ export type EpicRecord =
       succeeded?: Ranges;
       skipped?: Ranges;
       cancelled?: Ranges;
-      failed?: UnitFault[];
-      unknown?: UnitFault[];
+      failed?: RecordedFault[];
+      unknown?: RecordedFault[];
+      /** Which of those that did not fail have a row in the store: it is needed no more. */
+      rows?: Ranges;
     }
   /** An `unknown` outcome made certain by the token that began it. */
-  | { k: 'resolved'; epic: string; by: Token; succeeded?: Ranges; failed?: UnitFault[] }
+  | { k: 'resolved'; epic: string; by: Token; succeeded?: Ranges; failed?: RecordedFault[] }
   | { k: 'begun'; epic: string; by: Token; units: Ranges }
   /** The effect begun on these units certainly did not happen. */
   | { k: 'cleared'; epic: string; units: Ranges }
-  | { k: 'delayed'; epic: string; units: DelayedUnit[] }
+  /** Out of memory, in the store; they still count as outstanding. */
+  | { k: 'parked'; epic: string; units: ParkedUnit[] }
+  /** Parked ones that go on. `resume` has three numbers for each of `units`: the unit, its attempt, its step. */
+  | { k: 'unparked'; epic: string; units: Ranges; resume: number[] }
+  | { k: 'saved'; epic: string; units: SavedUnit[] }
+  /** All parked units of a closing epic at once. */
+  | { k: 'parked-cancelled'; epic: string }
+  | { k: 'paused'; epic: string; reason: string; wallMs: number }
+  | { k: 'resumed'; epic: string; wallMs: number }
   /**
    * A session was lost: `again` are granted anew, `unknown` had begun an at-most-once effect. After a crash of the
    * master (session `-`) `unclaimed` had been read before and nobody claimed them in time: they are granted
@@ -94,6 +136,8 @@ export type EpicRecord =
   | { k: 'closing'; epic: string; reason: string; wallMs: number }
   /** The whole of an epic at one moment; stands for all its records before. */
   | EpicCheckpoint
-  | { k: 'epic-finished'; epic: string; outcome: 'finished' | 'failed' | 'cancelled'; wallMs: number };
+  | { k: 'epic-finished'; epic: string; outcome: 'finished' | 'failed' | 'cancelled'; wallMs: number }
+  /** A finished epic is forgotten, with its rows. */
+  | { k: 'purged'; epic: string };
 
 export type EpicRecordOf<K extends EpicRecord['k']> = Extract<EpicRecord, { k: K }>;

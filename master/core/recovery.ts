@@ -39,23 +39,12 @@ export function endRecovery(s: MasterState, live: LiveEpic): void {
   const unknown = begun.intersect(units);
   const again = begun.missingFrom(units);
   const { wallMs } = s.now;
-  const due = IntervalSet.of(again);
-  const later: [number, number][] = [];
-  for (const [unit, { dueWallMs }] of epic.resume) {
-    if (dueWallMs <= wallMs || !due.has(unit)) continue;
-    due.remove(unit, unit + 1); // It was parked: nobody can have held it.
-    later.push([unit, dueWallMs]);
-  }
-  const unclaimed = due.ranges();
-  if (unknown.length + unclaimed.length > 0) {
+  if (unknown.length + again.length > 0) {
     const record = { k: 'lease-expired', epic: epic.id, session: NOBODY, again: [] } as const;
-    s.record({ ...record, unknown, unclaimed, wallMs });
+    s.record({ ...record, unknown, unclaimed: again, wallMs });
   }
   if (epic.closing !== undefined && !epic.asksFirst) {
     return giveUp(s, live, again, 'the epic was cancelled, and whoever held it did not come back');
   }
-  if (epic.closing === undefined) {
-    for (const [unit, dueWallMs] of later) live.delay(unit, dueWallMs);
-    s.putBack(live, unclaimed);
-  } else s.putBack(live, again);
+  s.putBack(live, again);
 }

@@ -11,37 +11,56 @@
  * T3: a begin is answered `go` only for units this token holds, after `begun` is durable.
  */
 import { countOf, eachOf, IntervalSet } from '../../shared/core/intervalSet.ts';
-import type { Begin, GrantReport, Ranges, UnitFault, UnitLater } from '../../shared/protocol/messages.ts';
+import type { UnitBytes } from '../../shared/protocol/codec.ts';
+import type {
+  Begin,
+  Brings,
+  GrantReport,
+  Ranges,
+  UnitFault,
+  UnitLater,
+  UnitSaved,
+} from '../../shared/protocol/messages.ts';
 import { withoutEffect } from './closing.ts';
 import { type Grant, grantKey, type LiveEpic } from './live.ts';
-import type { Token } from './records.ts';
+import { park, unpark } from './parking.ts';
+import type { ParkedUnit, RecordedFault, SavedUnit, Token, UnitData } from './records.ts';
 import type { Session } from './session.ts';
 import type { MasterState } from './state.ts';
 
+/** What listed units brought in the payload of their message. */
+type Brought = ReadonlyMap<object, UnitData>;
 /** A report with what it is about looked up. */
 type Case = {
   live: LiveEpic;
   grant: Grant | undefined;
   by: Token;
+  brought: Brought;
   /** Units that this token lost and may still say the outcome of (T1). */
   outlived: IntervalSet;
   /** Units whose outcome it may not say. */
   refused: IntervalSet;
 };
 
-/** Takes the reports of a message numbered `at`. */
+/** Takes the reports of a message. */
 export function takeReports(
   s: MasterState,
   session: Session,
-  reports: readonly GrantReport[],
-  at: number,
+  { reports, at }: { reports: readonly GrantReport[]; at: number },
+  payload: UnitBytes,
 ): void {
   if (reports.length === 0) return;
+  const lists = reports.flatMap(({ failed = [], unknown = [], later = [] }) => [
+    ...failed,
+    ...unknown,
+    ...later,
+  ]);
+  const brought = broughtBy(lists, payload);
   const before = s.recorded;
   const answers = new Map<number, { n: number; units: Ranges }[]>();
   let isRefused = false;
   for (const report of reports) {
-    const refused = takeReport(s, session, report, at);
+    const refused = takeReport(s, session, report, { at, brought });
     const units = allUnits(report);
     const answer = { n: report.n, units: refused.isEmpty ? units : refused.missingFrom(units) };
     isRefused ||= !refused.isEmpty;
@@ -59,29 +78,57 @@ export function takeReports(
   }
 }
 
-/** Records that effects begin and answers which may (T3). */
-export function takeBegin(s: MasterState, session: Session, begin: Begin): void {
-  const { term, n, at } = begin;
+/** Records that effects begin and states that are to be kept, and answers which units may go on (T3). */
+export function takeBegin(s: MasterState, session: Session, begin: Begin, payload: UnitBytes): void {
+  const { term, n, at, saved = [] } = begin;
   const grant = grantOf(session, begin);
   session.beganAt = Math.max(session.beganAt, at);
-  if (!grant || grant.live.epic.closing !== undefined) {
-    if (grant) cancelUnbegun(s, grant, begin.units);
-    s.send(session.id, { t: 'proceed', term, n, at, go: [], skip: begin.units });
-    return;
+  const asked = IntervalSet.of(begin.units);
+  for (const { unit } of saved) asked.add(unit, unit + 1);
+  const held = IntervalSet.of(grant ? grant.units.intersect(asked.ranges()) : []);
+  const before = s.recorded;
+  if (grant?.live.epic.closing !== undefined) {
+    cancelUnbegun(s, grant, held.ranges());
+    // What had an effect before its checkpoint ends as it would have.
+    held.removeAll(begin.units);
+    held.removeAll(grant.units.missingFrom(held.ranges()));
+  } else if (grant) {
+    recordBegun(s, grant, held.intersect(begin.units));
+    recordSaved(s, grant, saved, broughtBy(saved, payload));
   }
-  const epic = grant.live.epic;
-  const go = grant.units.intersect(begin.units);
-  const skip = grant.units.missingFrom(begin.units);
-  const by: Token = { session: session.id, term, n };
-  const fresh = IntervalSet.of(go);
-  eachOf(go, (unit) => {
-    const begun = epic.begun.get(unit);
+  if (isSaidAgain(s, before)) return;
+  const answer = {
+    t: 'proceed',
+    term,
+    n,
+    at,
+    go: held.ranges(),
+    skip: held.missingFrom(asked.ranges()),
+  } as const;
+  s.send(session.id, answer, grant ? s.recorded : 0);
+}
+
+function recordBegun(s: MasterState, { session, term, n, live }: Grant, units: Ranges): void {
+  const by: Token = { session, term, n };
+  const fresh = IntervalSet.of(units);
+  eachOf(units, (unit) => {
+    const begun = live.epic.begun.get(unit);
     if (begun && isSame(begun, by)) fresh.remove(unit, unit + 1);
   });
-  const before = s.recorded;
-  if (!fresh.isEmpty) s.record({ k: 'begun', epic: epic.id, by, units: fresh.ranges() });
-  if (isSaidAgain(s, before)) return;
-  s.send(session.id, { t: 'proceed', term, n, at, go, skip }, s.recorded);
+  if (!fresh.isEmpty) s.record({ k: 'begun', epic: live.epic.id, by, units: fresh.ranges() });
+}
+
+function recordSaved(s: MasterState, grant: Grant, saved: readonly UnitSaved[], brought: Brought): void {
+  const { epic } = grant.live;
+  const units: SavedUnit[] = [];
+  for (const item of distinct([...saved])) {
+    const { unit, step, key } = item;
+    const data = brought.get(item);
+    const known = epic.resume.get(unit);
+    const isKept = known?.stored && known.step === step;
+    if (data && !isKept && grant.units.has(unit)) units.push({ unit, step, ...(key && { key }), data });
+  }
+  if (units.length > 0) s.record({ k: 'saved', epic: epic.id, units });
 }
 
 /**
@@ -99,8 +146,27 @@ function cancelUnbegun(s: MasterState, grant: Grant, units: Ranges): void {
   s.putBack(grant.live, free);
 }
 
+/** Finds what each of the items brought. Copied: the frame is not to live as long as a record. */
+function broughtBy(items: readonly { brings?: Brings }[], payload: UnitBytes): Map<object, UnitData> {
+  const brought = new Map<object, UnitData>();
+  let at = 0;
+  for (const item of items) {
+    const { brings = 0 } = item;
+    if (brings === 0) continue;
+    const bytes = new Uint8Array(payload.at(at));
+    brought.set(item, brings === 1 ? { bytes } : { bytes, state: new Uint8Array(payload.at(at + 1)) });
+    at += brings;
+  }
+  return brought;
+}
+
 /** Returns the units whose outcome its sender may not say. */
-function takeReport(s: MasterState, session: Session, report: GrantReport, at: number): IntervalSet {
+function takeReport(
+  s: MasterState,
+  session: Session,
+  report: GrantReport,
+  { at, brought }: { at: number; brought: Brought },
+): IntervalSet {
   const live = s.liveOf(report.epic);
   if (!live || reachesBeyond(report, live.epic.read)) {
     if (live) s.counters.refused += 1;
@@ -109,7 +175,14 @@ function takeReport(s: MasterState, session: Session, report: GrantReport, at: n
   }
   const by: Token = { session: session.id, term: report.term, n: report.n };
   const outlived = outlivedOf(session, report);
-  const about: Case = { live, grant: grantOf(session, report), by, outlived, refused: new IntervalSet() };
+  const about: Case = {
+    live,
+    grant: grantOf(session, report),
+    by,
+    brought,
+    outlived,
+    refused: new IntervalSet(),
+  };
   if (report.ok) takeSuccess(s, about, report.ok, 'succeeded');
   if (report.skipped) takeSuccess(s, about, report.skipped, 'skipped');
   if (report.failed) takeFailures(s, about, report.failed);
@@ -126,7 +199,7 @@ function takeReport(s: MasterState, session: Session, report: GrantReport, at: n
 function takeSuccess(s: MasterState, about: Case, units: Ranges, outcome: 'succeeded' | 'skipped'): void {
   const settling = claim(s, about, units);
   const epic = about.live.epic.id;
-  if (settling.length > 0) s.record({ k: 'settled', epic, by: about.by, [outcome]: settling });
+  if (settling.length > 0) s.settle(about.live, { by: about.by, [outcome]: settling });
   if (outcome === 'skipped') return;
   const certain = resolvable(about, units);
   if (certain.length > 0) s.record({ k: 'resolved', epic, by: about.by, succeeded: certain });
@@ -138,15 +211,25 @@ function takeFailures(s: MasterState, about: Case, faults: UnitFault[]): void {
   const certain = IntervalSet.of(resolvable(about, units));
   const settling = IntervalSet.of(claim(s, about, units));
   const failed = distinct(faults.filter((fault) => settling.has(fault.unit)));
-  if (failed.length > 0) s.record({ k: 'settled', epic, by: about.by, failed });
-  const resolved = distinct(faults.filter((fault) => certain.has(fault.unit)));
+  if (failed.length > 0) s.settle(about.live, { by: about.by, failed: recorded(about, failed) });
+  const resolved = recorded(about, distinct(faults.filter((fault) => certain.has(fault.unit))));
   if (resolved.length > 0) s.record({ k: 'resolved', epic, by: about.by, failed: resolved });
 }
 
 function takeUnknown(s: MasterState, about: Case, faults: UnitFault[]): void {
   const mine = IntervalSet.of(holding(s, about, unitsOf(faults)));
   const unknown = distinct(faults.filter((fault) => mine.has(fault.unit)));
-  if (unknown.length > 0) s.record({ k: 'settled', epic: about.live.epic.id, by: about.by, unknown });
+  if (unknown.length > 0) s.settle(about.live, { by: about.by, unknown: recorded(about, unknown) });
+}
+
+/** Faults as they are recorded: with what the store is to keep of their units. */
+function recorded({ live, brought }: Case, faults: UnitFault[]): RecordedFault[] {
+  return faults.map((fault) => {
+    const { brings: _, ...told } = fault;
+    const stepIndex = live.epic.stepIndexOf(fault.step);
+    const data = brought.get(fault);
+    return { ...told, ...(stepIndex !== undefined && { stepIndex }), ...(data && { data }) };
+  });
 }
 
 function takeBack(s: MasterState, about: Case, units: Ranges): void {
@@ -159,15 +242,21 @@ function takeLater(s: MasterState, about: Case, laters: UnitLater[]): void {
   const mine = IntervalSet.of(holding(s, about, unitsOf(laters)));
   if (mine.isEmpty) return;
   if (about.live.epic.closing !== undefined) return s.putBack(about.live, mine.ranges());
-  const units = distinct(laters.filter((later) => mine.has(later.unit))).map((later) => ({
-    unit: later.unit,
-    attempt: later.attempt,
-    step: later.step,
-    dueWallMs: s.now.wallMs + later.delayMs,
-    code: later.code,
-  }));
-  s.record({ k: 'delayed', epic: about.live.epic.id, units });
-  for (const { unit, dueWallMs } of units) about.live.delay(unit, dueWallMs);
+  const parked: ParkedUnit[] = [];
+  const lost = new IntervalSet();
+  for (const later of distinct(laters.filter((later) => mine.has(later.unit)))) {
+    const { unit, attempt, step, delayMs, code, key } = later;
+    const data = about.brought.get(later);
+    // Without its bytes it cannot be kept by itself: it is run again as it was.
+    if (!data && !about.live.epic.resume.get(unit)?.stored) lost.add(unit, unit + 1);
+    else {
+      const dueWallMs = s.now.wallMs + delayMs;
+      parked.push({ unit, attempt, step, dueWallMs, code, ...(key && { key }), ...(data && { data }) });
+    }
+  }
+  clear(s, about, lost.ranges());
+  s.putBack(about.live, lost.ranges());
+  park(s, about.live, parked);
 }
 
 function takeCleared(s: MasterState, about: Case, units: Ranges): void {
@@ -199,11 +288,12 @@ function claim(s: MasterState, about: Case, units: Ranges): Ranges {
   const { live, outlived } = about;
   const settling = IntervalSet.of(holding(s, about, units));
   if (settling.count === countOf(units)) return units;
-  const others = live.epic.settled.missingFrom(settling.missingFrom(units));
+  const others = live.epic.unsettledAmong(settling.missingFrom(units));
   about.refused.addAll(outlived.missingFrom(others));
   const lost = withoutBegun(about, outlived.intersect(others));
   if (lost.length === 0) return settling.ranges();
   live.takeSettled(lost);
+  unpark(s, live, lost);
   for (const other of live.grants) {
     const theirs = other.units.intersect(lost);
     if (theirs.length === 0) continue;

@@ -4,20 +4,23 @@
  */
 
 import { assert } from '../../shared/core/errors.ts';
+import { eachOf, IntervalSet } from '../../shared/core/intervalSet.ts';
 import {
-  DELAYED_UNITS_MAX,
   HEARTBEAT_MS,
   LEASE_MS,
   LOOK_AHEAD_BYTES,
   LOOK_AHEAD_UNITS,
   METRIC_WORKS_MAX,
+  PARKED_MAX,
   RECALL_AFTER_MS,
+  RETENTION_MS,
   WORK_AVAILABLE_MIN_GAP_MS,
 } from '../../shared/core/limits.ts';
 import type { MasterMessage, Ranges } from '../../shared/protocol/messages.ts';
 import { Ledger } from './ledger.ts';
 import { type Grant, grantKey, LiveEpic, type Read } from './live.ts';
-import type { EpicRecord } from './records.ts';
+import { park } from './parking.ts';
+import type { EpicRecord, EpicRecordOf, ParkedUnit, Resume } from './records.ts';
 import type { Seal } from './seal.ts';
 import type { Session } from './session.ts';
 
@@ -29,7 +32,8 @@ export type CoreSettings = {
   heartbeatMs: number;
   lookAheadUnits: number;
   lookAheadBytes: number;
-  delayedMax: number;
+  parkedMax: number;
+  retentionMs: number;
   recallAfterMs: number;
   availableGapMs: number;
 };
@@ -39,7 +43,8 @@ export const DEFAULT_SETTINGS: CoreSettings = {
   heartbeatMs: HEARTBEAT_MS,
   lookAheadUnits: LOOK_AHEAD_UNITS,
   lookAheadBytes: LOOK_AHEAD_BYTES,
-  delayedMax: DELAYED_UNITS_MAX,
+  parkedMax: PARKED_MAX,
+  retentionMs: RETENTION_MS,
   recallAfterMs: RECALL_AFTER_MS,
   availableGapMs: WORK_AVAILABLE_MIN_GAP_MS,
 };
@@ -52,10 +57,17 @@ export type Outgoing =
 /** A read of an epic's source that the shell is to make and answer with a `batch` input. */
 export type ReadWanted = Read & { epic: string; first: number };
 
+/** Parked units that the shell is to look up, once all records so far are durable, and answer with a `due` input. */
+export type DueWanted = { epic: string; dueWallMs: number; limit: number; bytes: number };
+
+/** Outcomes of units of one epic. */
+type Settling = Omit<EpicRecordOf<'settled'>, 'k' | 'epic' | 'rows'>;
+
 export type StepOutput = {
   records: EpicRecord[];
   messages: Outgoing[];
   reads: ReadWanted[];
+  dues: DueWanted[];
   /** How long the units of each grant had been read before they were granted. */
   waits: { work: string; ms: number }[];
   /** Monotonic time of the next tick at the latest. */
@@ -111,6 +123,7 @@ export class MasterState {
   #records: EpicRecord[] = [];
   #messages: Outgoing[] = [];
   #reads: ReadWanted[] = [];
+  #dues: DueWanted[] = [];
   #waits: { work: string; ms: number }[] = [];
 
   constructor(id: string, term: number, settings: CoreSettings, seal: Seal) {
@@ -125,6 +138,16 @@ export class MasterState {
     this.ledger.apply(record);
     this.#records.push(record);
     this.recorded += 1;
+  }
+
+  /** Settles units; what the store keeps of those that did not fail is needed no more. */
+  settle(live: LiveEpic, settling: Settling): void {
+    const { epic } = live;
+    const { succeeded = [], skipped = [], cancelled = [] } = settling;
+    const rows = IntervalSet.of(epic.storedAmong(succeeded));
+    for (const units of [skipped, cancelled]) rows.addAll(epic.storedAmong(units));
+    const kept = rows.isEmpty ? {} : { rows: rows.ranges() };
+    this.record({ k: 'settled', epic: epic.id, ...settling, ...kept });
   }
 
   /** Sends to one session; `after` names the record that must be durable first. */
@@ -145,6 +168,10 @@ export class MasterState {
     this.#reads.push(read);
   }
 
+  fetchDue(wanted: DueWanted): void {
+    this.#dues.push(wanted);
+  }
+
   waited(work: string, ms: number): void {
     this.#waits.push({ work, ms });
   }
@@ -163,12 +190,14 @@ export class MasterState {
       records: this.#records,
       messages: this.#messages,
       reads: this.#reads,
+      dues: this.#dues,
       waits: this.#waits,
       wakeAt,
     };
     this.#records = [];
     this.#messages = [];
     this.#reads = [];
+    this.#dues = [];
     this.#waits = [];
     return output;
   }
@@ -216,14 +245,31 @@ export class MasterState {
   putBack(live: LiveEpic, units: Ranges): void {
     if (units.length === 0) return;
     this.touched.add(live);
-    if (live.epic.closing === undefined) live.putBack(units);
-    else this.record({ k: 'settled', epic: live.epic.id, cancelled: units });
+    const { epic } = live;
+    if (epic.closing !== undefined) return this.settle(live, { cancelled: units });
+    const stored = IntervalSet.of(epic.storedAmong(units));
+    live.putBack(stored.isEmpty ? units : stored.missingFrom(units));
+    if (stored.isEmpty) return;
+    const back: ParkedUnit[] = [];
+    eachOf(stored.ranges(), (unit) => {
+      const { attempt, step } = epic.resume.get(unit) as Resume;
+      back.push({ unit, attempt, step, dueWallMs: this.now.wallMs, code: '' });
+    });
+    park(this, live, back);
   }
 
   /** Keeps `hungry` in step with a session's credit. */
   weigh(session: Session): void {
     if (session.credit > 0) this.hungry.add(session);
     else this.hungry.delete(session);
+  }
+
+  /** Whether any session runs this epic. */
+  isOffered(live: LiveEpic): boolean {
+    for (const session of this.sessions.values()) {
+      if (!session.expired && this.offers(session, live)) return true;
+    }
+    return false;
   }
 
   /** Whether this session runs this epic: it offers the work in the version the epic froze. */

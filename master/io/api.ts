@@ -1,5 +1,7 @@
 /** What a master offers to its HTTP face (and to whoever embeds it). The runtime implements it. */
 import type { EpicState, EpicStatus } from '../../shared/protocol/api.ts';
+import type { Epic } from '../core/epic.ts';
+import type { EpicRecord } from '../core/records.ts';
 import type { SourceSpec } from '../core/source.ts';
 
 export type SubmitRequest = { work: string; name?: string; source: SourceSpec; brief: unknown };
@@ -39,6 +41,9 @@ export type MasterApi = {
   epics(filter: { state?: EpicState; work?: string; after?: string; limit: number }): EpicStatus[];
   /** Throws not_found or wrong_state. */
   cancel(id: string, reason: string): Promise<EpicStatus>;
+  /** Throws not_found or wrong_state; one that is paused already stays as it is. */
+  pause(id: string, reason: string): Promise<EpicStatus>;
+  resume(id: string): Promise<EpicStatus>;
   workers(): WorkerView[];
   /** Has a worker (by id, or by a name that one worker has) drain and end. Throws not_found, ambiguous_name. */
   drainWorker(idOrName: string): WorkerView;
@@ -47,4 +52,13 @@ export type MasterApi = {
   onChange(listener: (epics: ReadonlySet<string>) => void): () => void;
   /** Ready to take epics and to grant; else the reason why not. */
   readiness(): { ready: true } | { ready: false; reason: string };
+};
+
+/** Told of what metrics count. */
+export type RuntimeObserver = {
+  synced(record: EpicRecord, epic: Epic | undefined, wallMs: number): void;
+  appended(seconds: number, records: number): void;
+  granted(work: string, waitedMs: number): void;
+  /** The link is up, at first or again. */
+  linked(): void;
 };

@@ -1,11 +1,11 @@
 /** How full each of the master's queues is and was at most, beside the limit it has by name (promise G6). */
 import {
-  DELAYED_UNITS_MAX,
   HELD_UNITS_MAX,
   JOURNAL_RECORDS_MAX,
   LOOK_AHEAD_BYTES,
   LOOK_AHEAD_UNITS,
   NATS_BUFFER_BYTES_MAX,
+  PARKED_MAX,
   PEER_BUFFER_BYTES_MAX,
   READ_BYTES,
   READ_UNITS_MAX,
@@ -42,18 +42,18 @@ export class Depths {
   observeEpics(): void {
     let ready = 0;
     let bytes = 0;
-    let delayed = 0;
+    let parked = 0;
     let leased = 0;
     for (const live of this.#state.live.values()) {
       ready = Math.max(ready, live.readyCount);
       bytes = Math.max(bytes, live.loadedBytes);
-      delayed = Math.max(delayed, live.delayedCount);
+      parked = Math.max(parked, live.epic.parked.count);
       leased += live.leased;
     }
     const sessions = this.#sessions;
     this.#note('ready_units', ready, LOOK_AHEAD_UNITS + READ_UNITS_MAX + sessions * HELD_UNITS_MAX);
     this.#note('loaded_bytes', bytes, LOOK_AHEAD_BYTES + READ_BYTES + UNIT_BYTES_MAX);
-    this.#note('delayed_units', delayed, DELAYED_UNITS_MAX + sessions * HELD_UNITS_MAX);
+    this.#note('parked_units', parked, PARKED_MAX + sessions * HELD_UNITS_MAX);
     this.#note('leased_units', leased, sessions * HELD_UNITS_MAX);
   }
 

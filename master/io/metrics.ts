@@ -187,7 +187,7 @@ export class MasterMetrics {
         const work = this.#work(live.epic.work);
         gauge.inc({ work, state: 'ready' }, live.readyCount);
         gauge.inc({ work, state: 'leased' }, live.leased);
-        gauge.inc({ work, state: 'delayed' }, live.delayedCount);
+        gauge.inc({ work, state: 'delayed' }, live.epic.parked.count);
       }
     });
     this.#gauge('demand_units', 'Credit that workers offer', ['work'], (gauge) => {

@@ -13,21 +13,22 @@ import type { Bus } from '../../shared/io/bus.ts';
 import type { Clock } from '../../shared/io/clock.ts';
 import type { Log } from '../../shared/io/log.ts';
 import type { BriefEnvelope, EpicState, EpicStatus } from '../../shared/protocol/api.ts';
-import { decodeWorkerMessage, encodeFrame } from '../../shared/protocol/codec.ts';
+import { type Decoded, decodeWorkerMessage, encodeFrame } from '../../shared/protocol/codec.ts';
 import type { WorkerMessage } from '../../shared/protocol/messages.ts';
 import type { Epic } from '../core/epic.ts';
 import { Ledger } from '../core/ledger.ts';
 import { Master, type MasterInput } from '../core/master.ts';
 import type { EpicRecord } from '../core/records.ts';
 import { formatOf } from '../core/source.ts';
-import type { CoreSettings, MasterState, Outgoing, ReadWanted } from '../core/state.ts';
-import type { MasterApi, MasterView, SubmitRequest, WorkerView } from './api.ts';
+import type { CoreSettings, MasterState, Outgoing } from '../core/state.ts';
+import type { MasterApi, MasterView, RuntimeObserver, SubmitRequest, WorkerView } from './api.ts';
 import { BriefSender } from './briefSender.ts';
 import type { Briefs } from './briefs.ts';
 import { Congestion } from './congestion.ts';
 import { type Depth, Depths } from './depths.ts';
 import { FaultExamples } from './faultExamples.ts';
 import { Journal } from './journal.ts';
+import { Lookups } from './lookups.ts';
 import type { Spool } from './spool.ts';
 import { Rates, StepTotals, statusOf } from './status.ts';
 import type { Opened, Store } from './store.ts';
@@ -48,15 +49,6 @@ export type RuntimeParts = {
   onFatal: (error: unknown) => void;
 };
 
-/** Told of what metrics count. */
-export type RuntimeObserver = {
-  synced(record: EpicRecord, epic: Epic | undefined, wallMs: number): void;
-  appended(seconds: number, records: number): void;
-  granted(work: string, waitedMs: number): void;
-  /** The link is up, at first or again. */
-  linked(): void;
-};
-
 const CHANGED_EVERY_MS = 100;
 const SAMPLE_EVERY_MS = 1_000;
 /** What a stop waits for the store. */
@@ -70,6 +62,7 @@ export class MasterRuntime implements MasterApi {
   readonly #journal: Journal;
   readonly #briefSender: BriefSender;
   readonly #congestion: Congestion;
+  readonly #lookups: Lookups;
   /** Only what is synced (P3). */
   readonly #seen = new Ledger();
   readonly #rates = new Rates();
@@ -81,7 +74,7 @@ export class MasterRuntime implements MasterApi {
   #sinceCheckpoint = 0;
   #cancelWake: () => void = () => {};
   #wakeAt = Number.POSITIVE_INFINITY;
-  #cancelTimers: (() => void)[] = [];
+  readonly #timers: NodeJS.Timeout[] = [];
   #open = false;
   /** Why the link is down; nothing while it is up. */
   #down: string | undefined = 'it is not up yet';
@@ -105,6 +98,15 @@ export class MasterRuntime implements MasterApi {
     });
     this.#briefSender = new BriefSender(parts);
     this.#congestion = new Congestion(parts, this.#journal, (full) => this.#step({ type: 'link', full }));
+    this.#lookups = new Lookups({
+      ...parts,
+      sourceOf: (epic) => (this.#core.state.ledger.epics.get(epic) as Epic).source,
+      settled: () => this.#journal.settled(),
+      answer: (input) => {
+        this.#step(input);
+        if (input.type === 'batch') this.depths.observeEpics();
+      },
+    });
     this.depths = new Depths(this.#core.state, parts.bus);
   }
 
@@ -114,11 +116,11 @@ export class MasterRuntime implements MasterApi {
     return { state, epics: () => this.#seen.epics.values(), depths: () => this.depths.report() };
   }
 
-  /** Spools that epics still read. */
+  /** Spools of the epics that are known: those that are over may be tried again. */
   spools(): Set<string> {
     const ids = new Set<string>();
-    for (const { epic } of this.#core.state.live.values())
-      if (epic.source.type === 'spool') ids.add(epic.source.id);
+    for (const { source } of this.#core.state.ledger.epics.values())
+      if (source.type === 'spool') ids.add(source.id);
     return ids;
   }
 
@@ -157,16 +159,16 @@ export class MasterRuntime implements MasterApi {
     this.#open = false;
     this.#briefSender.close();
     this.#congestion.close();
+    this.#lookups.close();
     this.#cancelWake();
-    for (const cancel of this.#cancelTimers) cancel();
+    for (const timer of this.#timers) clearInterval(timer);
     // A full disk may never take what is left; nobody was told of it.
-    await new Promise<void>((resolve) => {
-      const cancel = this.#parts.clock.setTimer(CLOSE_MS, resolve);
-      void this.#journal.settled().then(() => {
-        cancel();
-        resolve();
-      });
+    let cancel = (): void => {};
+    const late = new Promise<void>((resolve) => {
+      cancel = this.#parts.clock.setTimer(CLOSE_MS, resolve);
     });
+    await Promise.race([this.#journal.settled(), late]);
+    cancel();
     await this.#parts.bus.close();
     await this.#parts.store.close();
   }
@@ -189,9 +191,7 @@ export class MasterRuntime implements MasterApi {
   }
 
   named(name: string): number {
-    let count = 0;
-    for (const epic of this.#seen.epics.values()) if (epic.name === name) count += 1;
-    return count;
+    return [...this.#seen.epics.values()].filter((epic) => epic.name === name).length;
   }
 
   epics(filter: { state?: EpicState; work?: string; after?: string; limit: number }): EpicStatus[] {
@@ -209,14 +209,20 @@ export class MasterRuntime implements MasterApi {
   }
 
   async cancel(id: string, reason: string): Promise<EpicStatus> {
-    this.#assertOpen();
-    const epic = this.#seen.epics.get(id);
-    if (!epic) throw new GimmeError('not_found', `there is no epic ${id}`);
-    if (!epic.active) throw new GimmeError('wrong_state', `epic ${epic.name} is ${epic.state} already`);
+    const epic = this.#running(id);
     if (epic.closing) throw new GimmeError('wrong_state', `epic ${epic.name} is being cancelled already`);
-    this.#step({ type: 'cancel', epic: id, reason });
-    await this.#journal.settled();
-    return this.#statusOf(id);
+    return this.#change({ type: 'cancel', epic: id, reason });
+  }
+
+  async pause(id: string, reason: string): Promise<EpicStatus> {
+    const epic = this.#running(id);
+    if (epic.closing) throw new GimmeError('wrong_state', `epic ${epic.name} is being cancelled`);
+    return this.#change({ type: 'pause', epic: id, reason });
+  }
+
+  async resume(id: string): Promise<EpicStatus> {
+    this.#running(id);
+    return this.#change({ type: 'resume', epic: id });
   }
 
   workers(): WorkerView[] {
@@ -247,6 +253,22 @@ export class MasterRuntime implements MasterApi {
     return reason === undefined ? { ready: true } : { ready: false, reason };
   }
 
+  /** An epic that an operator may still change. Throws not_found, wrong_state or master_unreachable. */
+  #running(id: string): Epic {
+    this.#assertOpen();
+    const epic = this.#seen.epics.get(id);
+    if (!epic) throw new GimmeError('not_found', `there is no epic ${id}`);
+    if (!epic.active) throw new GimmeError('wrong_state', `epic ${epic.name} is ${epic.state} already`);
+    return epic;
+  }
+
+  /** Resolves once the change is durable. */
+  async #change(input: Extract<MasterInput, { epic: string }>): Promise<EpicStatus> {
+    this.#step(input);
+    await this.#journal.settled();
+    return this.#statusOf(input.epic);
+  }
+
   /** What is asked while the master stops is refused: its store closes before its HTTP face does. */
   #assertOpen(): void {
     if (!this.#open)
@@ -255,19 +277,20 @@ export class MasterRuntime implements MasterApi {
 
   #frame(from: string, frame: Uint8Array): void {
     if (!this.#open) return;
-    let message: WorkerMessage;
+    let decoded: Decoded<WorkerMessage>;
     try {
-      message = decodeWorkerMessage(frame).message;
+      decoded = decodeWorkerMessage(frame);
     } catch (error) {
       if (!(error instanceof GimmeError)) throw error;
       this.#core.state.counters.refused += 1;
       if (!this.#core.state.sessions.has(from)) this.#refuse(from, error);
       return this.#parts.log.warn('refused a message', { from, code: error.code, why: error.message });
     }
+    const { message, units } = decoded;
     if (message.t === 'want-brief') void this.#briefSender.send(from, message.hash);
     if (message.t === 'heartbeat')
       this.#steps.take(from, message.steps, (epic) => this.#seen.epics.has(epic));
-    this.#step({ type: 'message', from, message });
+    this.#step({ type: 'message', from, message, payload: units });
   }
 
   /** Tells a worker whose first words are wrong; it would wait for ever without a reason. */
@@ -279,7 +302,7 @@ export class MasterRuntime implements MasterApi {
     const { clock } = this.#parts;
     const output = this.#core.step(input, { wallMs: clock.wallMs(), monoMs: clock.monoMs() });
     this.#journal.take(output.records, output.messages, this.#core.state.recorded);
-    for (const read of output.reads) void this.#read(read);
+    this.#lookups.start(output);
     for (const { work, ms } of output.waits) this.#observer?.granted(work, ms);
     this.#wake(output.wakeAt);
     const { records, messages } = this.#journal.depth;
@@ -313,14 +336,14 @@ export class MasterRuntime implements MasterApi {
   }
 
   #see(record: EpicRecord): void {
-    const forgotten = this.#seen.apply(record);
+    const { source } = this.#seen.epics.get(record.epic) ?? {};
+    this.#seen.apply(record);
     this.#examples.take(record);
-    if (forgotten !== undefined) for (const kept of [this.#steps, this.#examples]) kept.forget(forgotten);
     this.#observer?.synced(record, this.#seen.epics.get(record.epic), this.#parts.clock.wallMs());
     this.#changed.add(record.epic);
-    if (record.k !== 'epic-finished') return;
-    const source = this.#seen.epics.get(record.epic)?.source;
-    if (source?.type === 'spool') this.#removeSpool(source.id);
+    if (record.k !== 'purged') return;
+    for (const kept of [this.#steps, this.#examples]) kept.forget(record.epic);
+    if (source?.type === 'spool' && !this.spools().has(source.id)) this.#removeSpool(source.id);
   }
 
   #removeSpool(id: string): void {
@@ -343,20 +366,6 @@ export class MasterRuntime implements MasterApi {
     }
   }
 
-  async #read({ epic: id, offset, first, units, bytes }: ReadWanted): Promise<void> {
-    const epic = this.#core.state.ledger.epics.get(id) as Epic;
-    try {
-      const batch = await this.#parts.spool.read(epic.source, offset, first, { units, bytes });
-      if (!this.#open) return;
-      this.#step({ type: 'batch', epic: id, batch });
-      this.depths.observeEpics();
-    } catch (error) {
-      const message = error instanceof Error ? error.message : String(error);
-      this.#parts.log.error('cannot read a source', { epic: id, why: message });
-      if (this.#open) this.#step({ type: 'read-failed', epic: id, first, message });
-    }
-  }
-
   #wake(atMs: number): void {
     if (atMs >= this.#wakeAt || !this.#open) return;
     this.#cancelWake();
@@ -372,8 +381,7 @@ export class MasterRuntime implements MasterApi {
   }
 
   #every(ms: number, run: () => void): void {
-    const timer = setInterval(run, ms);
-    this.#cancelTimers.push(() => clearInterval(timer));
+    this.#timers.push(setInterval(run, ms));
   }
 
   #tellChanged(): void {
@@ -384,9 +392,7 @@ export class MasterRuntime implements MasterApi {
   }
 
   #newestNamed(name: string): string | undefined {
-    let newest: string | undefined;
-    for (const epic of this.#seen.epics.values()) if (epic.name === name) newest = epic.id;
-    return newest;
+    return [...this.#seen.epics.values()].findLast((epic) => epic.name === name)?.id;
   }
 
   #statusOf(id: string): EpicStatus {

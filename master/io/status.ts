@@ -2,6 +2,7 @@
  * What readers are told of an epic: durable facts from the ledger of synced records, volatile ones (who
  * holds how much, speed, what it waits for) from the live core. It changes nothing.
  */
+import { countOf } from '../../shared/core/intervalSet.ts';
 import type { EpicStatus } from '../../shared/protocol/api.ts';
 import type { StepCounters } from '../../shared/protocol/messages.ts';
 import type { Epic } from '../core/epic.ts';
@@ -21,7 +22,7 @@ export class Rates {
         continue;
       }
       const samples = this.#samples.get(epic.id) ?? [];
-      samples.push({ ms: monoMs, settled: epic.settled.count });
+      samples.push({ ms: monoMs, settled: epic.settledCount });
       if (samples.length > RATE_SAMPLES) samples.shift();
       this.#samples.set(epic.id, samples);
     }
@@ -31,7 +32,7 @@ export class Rates {
   of(epic: Epic, monoMs: number): number {
     const oldest = this.#samples.get(epic.id)?.[0];
     if (!oldest || monoMs <= oldest.ms) return 0;
-    return ((epic.settled.count - oldest.settled) * 1_000) / (monoMs - oldest.ms);
+    return ((epic.settledCount - oldest.settled) * 1_000) / (monoMs - oldest.ms);
   }
 }
 
@@ -79,7 +80,7 @@ export function statusOf(
 ): EpicStatus {
   const live = core.live.get(epic.id);
   const { total, exact } = totalOf(epic);
-  const settled = epic.settled.count;
+  const settled = epic.settledCount;
   const leased = Math.min(live?.leased ?? 0, epic.outstanding);
   const workers = live ? offering(core, epic).length : 0;
   const isMoving = epic.active && epic.closing === undefined && workers > 0 && perSecond > 0;
@@ -95,7 +96,7 @@ export function statusOf(
     steps: steps.of(epic.id),
     // The live core is ahead of what is synced; nobody is told of more units at work than were read.
     leased,
-    delayed: Math.min(live?.delayedCount ?? 0, epic.outstanding - leased),
+    delayed: Math.min(epic.parked.count, epic.outstanding - leased),
     workers,
     rate: Math.round(perSecond * 10) / 10,
     ...(etaMs !== undefined && { etaMs }),
@@ -105,14 +106,17 @@ export function statusOf(
     submittedAt: new Date(epic.submittedWallMs).toISOString(),
     ...(epic.finishedWallMs !== undefined && { finishedAt: new Date(epic.finishedWallMs).toISOString() }),
     ...(epic.closing !== undefined && { reason: epic.closing }),
+    ...(epic.paused !== undefined && { paused: epic.paused }),
+    ...(epic.retryOf && { retryOf: epic.retryOf.epic }),
     links: { self: `/v1/epics/${epic.id}` },
   };
 }
 
 /** Units in the source: known for a range or once it is drained, else judged by the bytes read so far. */
 function totalOf(epic: Epic): { total: number; exact: boolean } {
-  const { source, read, offset, drained } = epic;
-  if (drained) return { total: read, exact: true };
+  const { source, read, absent, offset, drained, retryOf } = epic;
+  if (drained) return { total: read - absent, exact: true };
+  if (retryOf) return { total: countOf(retryOf.only), exact: true };
   if (source.type === 'range') return { total: source.to - source.from, exact: true };
   if (read === 0) return { total: 0, exact: false };
   const perUnit = (offset - source.body) / read;
@@ -135,18 +139,25 @@ function bottleneckOf(epic: Epic, core: MasterState): string {
   const live = core.live.get(epic.id);
   if (!live) return 'it is being recorded';
   if (epic.closing !== undefined) return `it closes: ${live.leased} units may still report`;
+  if (epic.paused !== undefined) return `it is paused: ${epic.paused}`;
   if (live.readFault) return `its source cannot be read: ${live.readFault.message}`;
   if (offering(core, epic).length === 0) return nobody(epic, core);
-  if (live.delayedCount >= core.settings.delayedMax)
-    return `${live.delayedCount} units wait for a retry: reading pauses`;
+  if (epic.parked.count >= core.settings.parkedMax)
+    return `${epic.parked.count} units wait for a retry: no more is read until there are fewer`;
   if (live.readyCount === 0 && !live.heldBack.isEmpty) {
     return `a restart: ${live.heldBack.count} units wait for the workers that may hold them`;
   }
   if (live.readyCount > 0) return 'workers: all are busy, more of them would make it faster';
   if (live.leased > 0)
     return epic.drained ? 'the last units: workers hold them' : 'its source: workers wait for units';
-  if (live.delayedCount > 0) return `${live.delayedCount} units wait for a retry`;
+  if (!epic.parked.isEmpty) return waitingFor(epic.parked.count, live.nextDueWallMs, core.now.wallMs);
   return 'its source: it is being read';
+}
+
+function waitingFor(parked: number, nextDueWallMs = 0, nowWallMs: number): string {
+  const seconds = Math.ceil((nextDueWallMs - nowWallMs) / 1_000);
+  const next = seconds > 0 ? `, the next of them for ${seconds} s` : '';
+  return `${parked} units wait for a retry${next}`;
 }
 
 function nobody(epic: Epic, core: MasterState): string {

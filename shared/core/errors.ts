@@ -100,7 +100,19 @@ export const ERRORS = {
     'One process owns a data directory; stop that one or choose another --data.',
   ),
   data_newer: row(409, 1, false, 'Run the version that wrote the data directory, or a newer one.'),
+  data_older: row(
+    409,
+    1,
+    false,
+    'Finish or cancel its epics with the version that wrote the data directory, or start with an empty one.',
+  ),
   data_corrupt: row(500, 1, false, 'Restore the data directory from a backup, or start with an empty one.'),
+  source_damaged: row(
+    500,
+    1,
+    false,
+    'The epic is paused and skips nothing: restore its spool file and resume it, or cancel it and submit it again.',
+  ),
   disk_full: row(503, 1, true, 'Make room; it goes on by itself, nothing is lost.'),
   store_failed: row(503, 1, true, 'The store refused a write; the message names the cause.'),
   internal: row(500, 1, false, 'A fault in Gimmework; the log has its story. Please report it.'),
@@ -133,6 +145,12 @@ export const ERRORS = {
   ),
   step_timeout: row(200, 6, true, 'A step took longer than its timeout.'),
   retries_exhausted: row(200, 6, false, 'Every attempt failed; the message is that of the last one.'),
+  state_not_kept: row(
+    200,
+    6,
+    false,
+    'Return plain JSON of at most 256 KB from the step named, larger data by reference, so that the unit can wait elsewhere.',
+  ),
   smtp_deferred: row(200, 6, true, 'The mail server asked to try later; the mail is tried again by itself.'),
   smtp_rejected: row(200, 6, false, 'The mail server refused for good; the message is its reply.'),
   effect_unknown: row(

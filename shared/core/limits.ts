@@ -10,7 +10,7 @@ const MB = 1024 * KB;
 export const UNIT_BYTES_MAX = 256 * KB;
 /** Largest message on a link, header and payload together (NATS's default max_payload is 1 MB). */
 export const MESSAGE_BYTES_MAX = 512 * KB;
-/** Unit bytes put into one Work message; leaves room for its header. */
+/** Unit bytes put into one Work message, with the state of a unit that goes on; leaves room for its header. */
 export const GRANT_BYTES_MAX = 384 * KB;
 /** Units in one grant: bounds what one lost message can delay. */
 export const GRANT_UNITS_MAX = 16_384;
@@ -37,6 +37,10 @@ export const REPORTS_MAX = 512;
 export const HELLO_GRANTS_MAX = 2_048;
 /** Characters of a failure message that are kept. */
 export const FAULT_MESSAGE_CHARS_MAX = 500;
+/** Characters of a key, which names a unit for people, that are kept. */
+export const KEY_CHARS_MAX = 256;
+/** How deep a value may be nested that is kept between two steps: it is walked by recursion. */
+export const STATE_DEPTH_MAX = 500;
 /** Works one worker may offer. */
 export const WORKS_MAX = 256;
 /** Steps one work may have. */
@@ -60,14 +64,27 @@ export const CSV_COLUMNS_MAX = 1_000;
 export const SPOOLS_OPEN_MAX = 128;
 /** Bytes of briefs a master keeps in memory; the others are read from disk. */
 export const BRIEFS_CACHED_BYTES_MAX = 64 * MB;
-/** Units waiting for a long retry delay, per epic; reading pauses at the limit. */
-export const DELAYED_UNITS_MAX = 100_000;
+/** Units parked in the store, per epic; reading pauses at the limit. */
+export const PARKED_MAX = 1_000_000;
+/** Parked units, and bytes of them, that are taken out of the store at a time. */
+export const DUE_UNITS_MAX = 512;
+export const DUE_BYTES = 4 * MB;
 /** Epics not yet finished on one master. */
 export const EPICS_ACTIVE_MAX = 10_000;
-/** Finished epics a memory store remembers. */
+/** How long a finished epic is kept. */
+export const RETENTION_MS = 7 * 24 * 3_600_000;
+/** Finished epics that are kept, however young. */
 export const EPICS_FINISHED_KEPT_MAX = 1_000;
 /** Records after which a checkpoint replaces what was appended before it. */
 export const CHECKPOINT_RECORDS = 20_000;
+/** Bytes of records that are kept for the history once a checkpoint stands for them; the oldest go first. */
+export const HISTORY_BYTES_MAX = 1024 * MB;
+/** Appends of the past that a memory store remembers. */
+export const HISTORY_MEMORY_ENTRIES_MAX = 100_000;
+/** Appends of the past that one checkpoint forgets at most: more than can come between two, and no long stop. */
+export const HISTORY_FORGOTTEN_MAX = 2 * CHECKPOINT_RECORDS;
+/** Bytes of rows or of history that a store reads at once; appends go on between two such reads. */
+export const STORE_READ_BYTES = 1 * MB;
 /** An append that takes longer than this stops grants. */
 export const STORE_SLOW_MS = 2_000;
 /** How soon records are tried again on a full disk. */

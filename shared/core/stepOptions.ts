@@ -33,7 +33,13 @@ const BACKOFF = { first: duration, factor: atLeastOne, max: duration } satisfies
   NonNullable<Retry['backoff']>
 >;
 const RETRY = { attempts: whole, backoff: BACKOFF } satisfies FieldsOf<Retry>;
-const STEP = { effect, timeout: duration, retry: RETRY, thread: flag } satisfies FieldsOf<StepOptions>;
+const STEP = {
+  effect,
+  timeout: duration,
+  retry: RETRY,
+  thread: flag,
+  checkpoint: flag,
+} satisfies FieldsOf<StepOptions>;
 
 /** Throws a TypeError that names the first field that is not known, or whose value cannot be. */
 export function checkStepOptions(step: string, options: unknown): asserts options is StepOptions {

@@ -81,9 +81,9 @@ export type StepContext<Brief = unknown> = {
   readonly brief: Brief;
   /** Fires on timeout, cancel, deadline or when the master gave the unit to another worker. */
   readonly signal: AbortSignal;
-  /** `<epic>.<unit>`: the same at every attempt and on every worker. */
+  /** `<epic>.<unit>`: the same at every attempt, on every worker, and where a person has it tried again. */
   readonly effectKey: string;
-  /** 1 at the first run of this unit. */
+  /** Which run of this step it is, from 1; begins anew where a step that had succeeded must be run again. */
   readonly attempt: number;
   readonly epic: string;
   readonly unit: number;
@@ -109,6 +109,14 @@ export type StepOptions = {
    * heartbeats and all other units. What goes in and out is copied, so it must be plain data. Defaults to false.
    */
   thread?: boolean;
+  /**
+   * What this step returns is durable before the next one begins: after a crash the unit goes on there, on any
+   * worker, and this step is not run again. It must be plain JSON of at most 256 KB together with a little about
+   * the unit (384 KB with the unit's own bytes); put larger data elsewhere and return where it is. What cannot be
+   * kept is not: the unit goes on, and resumes from what was kept before. Each costs a round trip to the master
+   * and a write to its store. Of no effect on the last step. Defaults to false.
+   */
+  checkpoint?: boolean;
 };
 
 export type Step = {
@@ -117,6 +125,7 @@ export type Step = {
   thread: boolean;
   timeoutMs: number;
   retry: Retry;
+  checkpoint: boolean;
   run(input: unknown, ctx: StepContext): unknown;
 };
 
@@ -208,6 +217,7 @@ function stepFrom(name: string, options: unknown, run: Step['run']): Step {
     thread: options.thread ?? false,
     timeoutMs: durationMs(options.timeout ?? 60_000),
     retry,
+    checkpoint: options.checkpoint ?? false,
     run,
   };
 }

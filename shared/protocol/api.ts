@@ -43,6 +43,10 @@ export type EpicStatus = {
   submittedAt: string;
   finishedAt?: string;
   reason?: string;
+  /** Why it is paused. */
+  paused?: string;
+  /** The epic whose failed or unknown units this one tries again. */
+  retryOf?: string;
   links: { self: string };
 };
 
@@ -79,3 +83,48 @@ export type BriefEnvelope = { brief: unknown; format: UnitFormat };
 
 /** How the bytes of a unit are to be parsed by the worker. */
 export type UnitFormat = { type: 'json' } | { type: 'csv'; columns: string[]; delimiter: string };
+
+/** A unit that is kept one by one: it waits for a retry, is being tried again, has failed or is unknown. */
+export type UnitView = {
+  unit: number;
+  /** Its place in the source, from 1. */
+  record: number;
+  state: 'parked' | 'running' | 'failed' | 'unknown';
+  code: string;
+  message: string;
+  /** Name of the step where it ended, or that is next; absent before the first. */
+  step?: string;
+  attempt: number;
+  key?: string;
+  /** When a parked one is tried again. */
+  dueAt?: string;
+  /** Its bytes as text, where they are kept: a CSV record or a JSON value, cut at UNIT_SHOWN_CHARS_MAX. */
+  data?: string;
+};
+export type UnitPage = { units: UnitView[]; next?: string };
+
+/** Failed and unknown units of one code; `example` is the first of them. */
+export type FailureGroup = { code: string; count: number; example?: UnitView };
+
+/** What happened to one unit, oldest first, and how it stands. */
+export type UnitStory = {
+  unit: number;
+  record: number;
+  state: 'unread' | 'ready' | 'leased' | UnitView['state'] | 'succeeded' | 'skipped' | 'cancelled';
+  /** One sentence on how it stands. */
+  standing: string;
+  view?: UnitView;
+  events: { at: string; what: string }[];
+};
+
+/** Body of `POST /v1/epics/{id}/retry`: which failed and unknown units a new epic is to try again. */
+export type RetryBody = {
+  /** Defaults to failed ones only. */
+  states?: ('failed' | 'unknown')[];
+  code?: string;
+  /** Needed for unknown ones, since it may do them twice: the name of the epic. */
+  confirm?: string;
+  /** Only counts them. */
+  dryRun?: boolean;
+};
+export type RetryAnswer = { count: number; epic?: EpicStatus };

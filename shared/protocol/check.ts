@@ -71,7 +71,7 @@ export function text(value: unknown): string {
 }
 
 /** One of these texts. */
-export function oneOf<T extends string>(...allowed: readonly T[]): Check<T> {
+export function oneOf<T extends string | number | boolean>(...allowed: readonly T[]): Check<T> {
   const misfit = `must be ${allowed.map((one) => JSON.stringify(one)).join(' or ')}`;
   return (value) => {
     for (const one of allowed) if (value === one) return one;

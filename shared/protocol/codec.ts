@@ -13,10 +13,10 @@ import { GimmeError, unreachable } from '../core/errors.ts';
 import { countOf } from '../core/intervalSet.ts';
 import { BRIEF_PART_BYTES, MESSAGE_BYTES_MAX, UNIT_BYTES_MAX } from '../core/limits.ts';
 import { type Check, fieldsOf, Misfit, type Shape } from './check.ts';
-import type { MasterMessage, Message, WorkerMessage } from './messages.ts';
+import type { Brings, GrantReport, MasterMessage, Message, WorkerMessage } from './messages.ts';
 import { MASTER_SHAPES, WORKER_SHAPES } from './shapes.ts';
 
-/** A message, its payload as it came, and the units found in it (none but in Work and Brief). */
+/** A message, its payload as it came, and what was found in it (nothing but in Work, Brief, GimmeWork and Begin). */
 export type Decoded<M extends Message = Message> = { message: M; payload: Uint8Array; units: UnitBytes };
 
 const LENGTH_BYTES = 4;
@@ -178,7 +178,11 @@ function unitsFor(message: Message, payload: Uint8Array): UnitBytes {
     case 'work': {
       const units = unitsOf(payload);
       const named = countOf(message.units);
-      if (units.count !== named) throw bad(`work.units names ${named} units, the payload has ${units.count}`);
+      const states = message.again?.filter((item) => item.state).length ?? 0;
+      if (units.count !== named + states) {
+        const told = states === 0 ? `${named} units` : `${named} units and ${states} states`;
+        throw bad(`work.units names ${told}, the payload has ${units.count}`);
+      }
       if (named > 0 && message.brief === '')
         throw bad('work.brief must be the hash of a brief where there are units');
       return units;
@@ -189,10 +193,16 @@ function unitsFor(message: Message, payload: Uint8Array): UnitBytes {
       if (units.count !== 1) throw bad(`brief must have one part as its payload, not ${units.count}`);
       return units;
     }
+    case 'gimme':
+      return itemsOf(
+        message.t,
+        payload,
+        message.reports.reduce((sum, report) => sum + broughtBy(report), 0),
+      );
+    case 'begin':
+      return itemsOf(message.t, payload, sumOf(message.saved));
     case 'hello':
     case 'heartbeat':
-    case 'gimme':
-    case 'begin':
     case 'want-brief':
     case 'bye':
     case 'available':
@@ -206,6 +216,22 @@ function unitsFor(message: Message, payload: Uint8Array): UnitBytes {
     default:
       return unreachable(message);
   }
+}
+
+/** Payload items that the listed units of a report bring, in their order: failed, unknown, later. */
+export function broughtBy({ failed, unknown, later }: GrantReport): number {
+  return sumOf(failed) + sumOf(unknown) + sumOf(later);
+}
+
+function sumOf(items: readonly { brings?: Brings }[] | undefined): number {
+  return items?.reduce((sum, { brings = 0 }) => sum + brings, 0) ?? 0;
+}
+
+function itemsOf(tag: string, payload: Uint8Array, named: number): UnitBytes {
+  const items = payload.length === 0 ? NO_UNITS : unitsOf(payload);
+  if (items.count !== named)
+    throw bad(`${tag} says that ${named} items are in its payload, not ${items.count}`);
+  return items;
 }
 
 function bad(text: string): GimmeError {

@@ -26,11 +26,36 @@ export type WorkManifest = {
   steps: StepManifest[];
 };
 
-/** A unit that ended badly: `code` is from the errors table or the work's own. */
-export type UnitFault = { unit: number; code: string; message: string; step: string; attempt: number };
+/**
+ * What a unit that is listed one by one brings in the payload of its message: nothing, its bytes, or its bytes and
+ * then the state (JSON, UTF-8) that its step begins with. In the order in which the message lists them.
+ */
+export type Brings = 0 | 1 | 2;
 
-/** A unit to be run again later, at `step`, once `delayMs` has passed. */
-export type UnitLater = { unit: number; attempt: number; step: number; delayMs: number; code: string };
+/** A unit that ended badly: `code` is from the errors table or the work's own, `key` names it for people. */
+export type UnitFault = {
+  unit: number;
+  code: string;
+  message: string;
+  step: string;
+  attempt: number;
+  key?: string;
+  brings?: Brings;
+};
+
+/** A unit to be run again later, as `attempt` of its step number `step`, once `delayMs` has passed. */
+export type UnitLater = {
+  unit: number;
+  attempt: number;
+  step: number;
+  delayMs: number;
+  code: string;
+  key?: string;
+  brings?: Brings;
+};
+
+/** A unit whose state is to be kept: it goes on at its step number `step`, wherever that is. */
+export type UnitSaved = { unit: number; step: number; key?: string; brings: Brings };
 
 /** Outcomes of units of one grant. A unit is in at most one list. */
 export type GrantReport = {
@@ -90,9 +115,22 @@ export type Heartbeat = Demand & {
   /** Epic → step name → counters. */
   steps: Record<string, StepCounters>;
 };
+/** Payload: what the listed units bring, report by report: failed, unknown, later. */
 export type GimmeWork = Demand & { t: 'gimme'; reports: GrantReport[] };
-/** `at` counts together with Demand: a `cleared` told before it never undoes this Begin. */
-export type Begin = { t: 'begin'; at: number; epic: string; term: number; n: number; units: Ranges };
+/**
+ * Asks whether `units` may begin an at-most-once effect, and has the state of `saved` ones made durable before they
+ * go on; a unit may be in both. `at` counts together with Demand: a `cleared` told before it never undoes this Begin.
+ * Payload: what the saved units bring.
+ */
+export type Begin = {
+  t: 'begin';
+  at: number;
+  epic: string;
+  term: number;
+  n: number;
+  units: Ranges;
+  saved?: UnitSaved[];
+};
 export type WantBrief = { t: 'want-brief'; hash: string };
 export type Bye = { t: 'bye'; reason: string };
 
@@ -102,7 +140,8 @@ export type WorkerMessage = Hello | Heartbeat | GimmeWork | Begin | WantBrief | 
 export type WorkAvailable = { t: 'available'; v: number; master: string; term: number; works: string[] };
 /**
  * A grant. `n` counts the grants of this term to this session, without gaps. With no units it asks
- * the worker to say where it stands. Payload: the units' bytes in the order of `units`.
+ * the worker to say where it stands. Payload: the units' bytes in the order of `units`, then the states in the
+ * order of `again`.
  */
 export type Work = {
   t: 'work';
@@ -114,14 +153,19 @@ export type Work = {
   units: Ranges;
   /** The master's signature on this grant, by which the session may claim it again. Empty where there are no units. */
   seal: string;
-  /** Only units that are not at their first attempt or first step. */
-  again?: { unit: number; attempt: number; step: number }[];
+  /** Only units that are not at their first attempt or first step; with `state`, they begin at `step` with it. */
+  again?: { unit: number; attempt: number; step: number; state?: true }[];
+  /** The epic whose effect keys these units have, where they are tried again for it. */
+  effects?: string;
 };
 /** Answers the Begin numbered `at`: an answer to one sent before the unit was asked for again counts for nothing. */
 export type Proceed = { t: 'proceed'; term: number; n: number; at: number; go: Ranges; skip: Ranges };
 export type Settled = { t: 'settled'; term: number; grants: { n: number; units: Ranges }[] };
-/** Give back up to `count` units that have not started; with `next: 'end'`, all of them, ask for no more and end. */
-export type Recall = { t: 'recall'; term: number; count: number; next?: 'end' };
+/**
+ * Give back up to `count` units that have not started, of one epic where it is named; with `next: 'end'`, all of
+ * them, ask for no more and end.
+ */
+export type Recall = { t: 'recall'; term: number; count: number; epic?: string; next?: 'end' };
 /** Stop these units (all of the epic where `units` is absent): their outcome is decided elsewhere. */
 export type Abort = { t: 'abort'; term: number; epic: string; units?: Ranges };
 /** Part `part` (from 0) of `parts` of a brief. Payload: one unit, the bytes. */

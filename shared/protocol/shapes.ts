@@ -31,6 +31,7 @@ import {
   whole,
 } from './check.ts';
 import type {
+  Brings,
   Demand,
   GrantReport,
   HeldGrant,
@@ -40,6 +41,7 @@ import type {
   StepManifest,
   UnitFault,
   UnitLater,
+  UnitSaved,
   Work,
   WorkerMessage,
   WorkManifest,
@@ -74,14 +76,27 @@ const heldGrant: Shape<HeldGrant> = {
   seal: idOrNone,
   granted: optional(granted),
 };
-const unitFault: Shape<UnitFault> = { unit: whole, code: id, message: text, step: idOrNone, attempt: whole };
+const brings: (value: unknown) => Brings = oneOf(0, 1, 2);
+const key = text;
+const unitFault: Shape<UnitFault> = {
+  unit: whole,
+  code: id,
+  message: text,
+  step: idOrNone,
+  attempt: whole,
+  key: optional(key),
+  brings: optional(brings),
+};
 const unitLater: Shape<UnitLater> = {
   unit: whole,
   attempt: whole,
   step: stepNumber,
   delayMs: duration,
   code: id,
+  key: optional(key),
+  brings: optional(brings),
 };
+const unitSaved: Shape<UnitSaved> = { unit: whole, step: stepNumber, key: optional(key), brings };
 const grantReport: Shape<GrantReport> = {
   epic: id,
   term: whole,
@@ -99,6 +114,7 @@ const againUnit: Shape<NonNullable<Work['again']>[number]> = {
   unit: whole,
   attempt: whole,
   step: stepNumber,
+  state: optional(oneOf(true)),
 };
 const settledGrant: Shape<Settled['grants'][number]> = { n: whole, units: granted };
 
@@ -111,6 +127,7 @@ export const PART_SHAPES = {
   GrantReport: grantReport,
   UnitFault: unitFault,
   UnitLater: unitLater,
+  UnitSaved: unitSaved,
   AgainUnit: againUnit,
   SettledGrant: settledGrant,
 };
@@ -135,7 +152,15 @@ export const WORKER_SHAPES: Shapes<WorkerMessage> = {
     steps: recordOf(recordOf(fieldsOf(stepCounts), STEPS_MAX), EPICS_ACTIVE_MAX),
   },
   gimme: { t: oneOf('gimme'), ...demand, reports: manyOf(fieldsOf(grantReport)) },
-  begin: { t: oneOf('begin'), at: whole, epic: id, term: whole, n: whole, units: granted },
+  begin: {
+    t: oneOf('begin'),
+    at: whole,
+    epic: id,
+    term: whole,
+    n: whole,
+    units: granted,
+    saved: optional(listOf(fieldsOf(unitSaved), REPORT_UNITS_MAX)),
+  },
   'want-brief': { t: oneOf('want-brief'), hash: id },
   bye: { t: oneOf('bye'), reason: text },
 };
@@ -152,10 +177,17 @@ export const MASTER_SHAPES: Shapes<MasterMessage> = {
     units: granted,
     seal: idOrNone,
     again: optional(listOf(fieldsOf(againUnit), GRANT_UNITS_MAX)),
+    effects: optional(id),
   },
   proceed: { t: oneOf('proceed'), term: whole, n: whole, at: whole, go: granted, skip: granted },
   settled: { t: oneOf('settled'), term: whole, grants: manyOf(fieldsOf(settledGrant)) },
-  recall: { t: oneOf('recall'), term: whole, count: whole, next: optional(oneOf('end')) },
+  recall: {
+    t: oneOf('recall'),
+    term: whole,
+    count: whole,
+    epic: optional(id),
+    next: optional(oneOf('end')),
+  },
   abort: { t: oneOf('abort'), term: whole, epic: id, units: optional(rangesOf(HELD_UNITS_MAX)) },
   brief: { t: oneOf('brief'), hash: id, part: below(BRIEF_PARTS_MAX), parts: below(BRIEF_PARTS_MAX + 1) },
   refused: { t: oneOf('refused'), code: id, message: text },

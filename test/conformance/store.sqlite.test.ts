@@ -7,7 +7,7 @@ import Database from 'better-sqlite3';
 import { SqliteStore } from '../../master/io/stores/sqlite.ts';
 import type { ErrorCode } from '../../shared/core/errors.ts';
 import { GimmeError } from '../../shared/core/errors.ts';
-import { storeConformance } from './store.ts';
+import { horizon, storeConformance, submission } from './store.ts';
 
 storeConformance('sqlite', async () => {
   const dir = await mkdtemp(join(tmpdir(), 'gimmework-store-'));
@@ -49,19 +49,120 @@ async function refusal(dir: string, code: ErrorCode): Promise<string> {
   return assert.fail(`${dir} was opened`);
 }
 
-test('a data directory of the first schema is taken over, epics in the order they were submitted', () =>
+/** Writes a data directory as a version of an older schema left it. */
+function writeOld(dir: string, version: 1 | 2, checkpoint: unknown[], journal: unknown[][]): void {
+  const old = new Database(join(dir, 'journal.db'));
+  old.exec(`CREATE TABLE boots (term INTEGER PRIMARY KEY); INSERT INTO boots VALUES (4);
+    CREATE TABLE journal (seq INTEGER PRIMARY KEY, records TEXT NOT NULL);`);
+  const table = version === 1 ? '(epic TEXT PRIMARY KEY, record TEXT NOT NULL) WITHOUT ROWID' : '';
+  old.exec(`CREATE TABLE checkpoint ${table || '(seq INTEGER PRIMARY KEY, record TEXT NOT NULL)'}`);
+  const column = version === 1 ? 'epic' : 'seq';
+  const put = old.prepare(`INSERT INTO checkpoint (${column}, record) VALUES (?, ?)`);
+  for (const [i, record] of checkpoint.entries()) {
+    put.run(version === 1 ? `e${i}` : i, JSON.stringify([record]));
+  }
+  const append = old.prepare('INSERT INTO journal (records) VALUES (?)');
+  for (const records of journal) append.run(JSON.stringify(records));
+  old.pragma(`user_version = ${version}`);
+  old.close();
+}
+
+const ended = (epic: string, wallMs: number): Record<string, unknown> => ({
+  ...{ k: 'epic-checkpoint', epic, name: epic, work: 'w', brief: 'b', wallMs, state: 'finished', read: 5 },
+  ...{
+    source: { type: 'range', from: 0, to: 5 },
+    offset: 5,
+    drained: true,
+    extents: [],
+    begun: [],
+    resume: [],
+  },
+  ...{ counts: { succeeded: 5, failed: 0, unknown: 0, skipped: 0, cancelled: 0, missing: 0 }, faults: [] },
+  ...{ unknownBy: [], finishedWallMs: wallMs + 1 },
+});
+
+test('finished epics of the first schema are taken over, in the order they were submitted', () =>
   inFolder(async (dir) => {
-    const old = new Database(join(dir, 'journal.db'));
-    old.exec(`CREATE TABLE boots (term INTEGER PRIMARY KEY); INSERT INTO boots VALUES (4);
-      CREATE TABLE journal (seq INTEGER PRIMARY KEY, records TEXT NOT NULL);
-      CREATE TABLE checkpoint (epic TEXT PRIMARY KEY, record TEXT NOT NULL) WITHOUT ROWID;`);
-    const put = old.prepare('INSERT INTO checkpoint VALUES (?, ?)');
-    const records = [100, 20, 3].map((wallMs, i) => ({ k: 'closing', epic: `e${i}`, reason: '', wallMs }));
-    for (const record of records) put.run(record.epic, JSON.stringify([record]));
-    old.pragma('user_version = 1');
-    old.close();
+    const epics = [100, 20, 3].map((wallMs, i) => ended(`e${i}`, wallMs));
+    writeOld(
+      dir,
+      1,
+      epics.map((epic) => ({ ...epic, settled: [0, 5] })),
+      [],
+    );
     const store = new SqliteStore(dir);
-    assert.deepEqual(await store.open(), { term: 5, records: records.reverse() });
+    const { term, records } = await store.open();
+    assert.equal(term, 5);
+    assert.deepEqual(
+      records,
+      epics.reverse().map((epic) => ({ ...epic, passed: [0, 5], parked: 0, absent: 0 })),
+    );
+    await store.close();
+  }));
+
+test('a journal of the second schema is taken over, without the waits of its finished epics', () =>
+  inFolder(async (dir) => {
+    const submitted = { ...submission('a'), wallMs: 7 };
+    const finished = { k: 'epic-finished', epic: 'a', outcome: 'finished', wallMs: 9 };
+    const waits = { k: 'delayed', epic: 'a', units: [{ unit: 1, attempt: 2, step: 0, dueWallMs: 8 }] };
+    writeOld(
+      dir,
+      2,
+      [{ ...ended('z', 1), settled: [0, 5] }],
+      [
+        [submitted, waits],
+        [horizon('a', 4), finished],
+      ],
+    );
+    const store = new SqliteStore(dir);
+    const { records } = await store.open();
+    assert.deepEqual(records.slice(1), [submitted, horizon('a', 4), finished]);
+    await store.append([horizon('b', 1)]);
+    const history = await store.history({ after: 0, limit: 10 });
+    assert.deepEqual(
+      history.map(({ seq, wallMs }) => [seq, seq < 3 ? wallMs : undefined]),
+      [
+        [1, 7],
+        [2, 9],
+        [3, undefined],
+      ],
+    );
+    await store.close();
+  }));
+
+test('unfinished epics of an older schema are refused before anything is written', () =>
+  inFolder(async (dir) => {
+    writeOld(dir, 2, [{ ...ended('a', 1), state: 'running', settled: [] }], [[submission('b')]]);
+    const before = await readFile(join(dir, 'journal.db'));
+    const line = await refusal(dir, 'data_older');
+    assert.match(line, /older version \(schema 2\) and has 2 unfinished epics: finish or cancel them/);
+    assert.ok(before.equals(await readFile(join(dir, 'journal.db'))), 'the file was written to');
+  }));
+
+test('history over its limit goes from the oldest on, and numbers go on after it', () =>
+  inFolder(async (dir) => {
+    let store = new SqliteStore(dir, { historyBytesMax: 4_000 });
+    await store.open();
+    const append = (i: number): Promise<void> =>
+      store.append([{ k: 'closing', epic: 'a', reason: 'x'.repeat(1_000), wallMs: i }]);
+    await store.append([submission('a')]);
+    for (let i = 2; i <= 10; i++) await append(i);
+    const seqs = async (): Promise<number[]> =>
+      (await store.history({ after: 0, limit: 100 })).map(({ seq }) => seq);
+    assert.equal((await seqs()).length, 10, 'what is not covered by a checkpoint was dropped');
+    await store.checkpoint([submission('a')]);
+    assert.deepEqual(await seqs(), [8, 9, 10]);
+    await append(11);
+    await store.close();
+    store = new SqliteStore(dir, { historyBytesMax: 1 });
+    assert.equal((await store.open()).records.length, 2);
+    await store.checkpoint([submission('a')]);
+    assert.deepEqual(await seqs(), []);
+    await store.close();
+    store = new SqliteStore(dir);
+    await store.open();
+    await append(12);
+    assert.deepEqual(await seqs(), [12]);
     await store.close();
   }));
 

@@ -51,7 +51,7 @@ test(
     assert.equal((await first.end('SIGTERM')).code, 0, first.lastWords());
     const left = await c.status(id);
     assert.equal(left.leased, 0, 'everything is handed back');
-    const drained = c.journal.of('delayed').flatMap((record) => record.units);
+    const drained = c.journal.of('parked').flatMap((record) => record.units);
     assert.ok(drained.length > 0, 'no unit was waiting');
     for (const { attempt, step } of drained)
       assert.deepEqual([attempt, step], [2, 1], 'only send is run again');

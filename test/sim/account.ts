@@ -24,6 +24,7 @@ export class Account {
   readonly begun = new Map<number, string>();
   /** How a unit that ran before is to go on. */
   readonly resume = new Map<number, { attempt: number; step: number; dueWallMs: number }>();
+  readonly parked = new Set<number>();
   /** How often each unit was taken from whoever ran it: by a lapsed lease or for a later try. */
   readonly released = new Map<number, number>();
   /** Unknown units and the token that may yet say how they ended. */
@@ -50,8 +51,21 @@ export class Account {
         return each(record.units, (unit) => void this.begun.set(unit, tokenOf(record.by)));
       case 'cleared':
         return each(record.units, (unit) => void this.begun.delete(unit));
-      case 'delayed':
-        return this.#delayed(record);
+      case 'parked':
+        return this.#parked(record);
+      case 'unparked':
+        return each(record.units, (unit) => this.#unparked(unit));
+      case 'parked-cancelled':
+        for (const unit of this.parked) this.#end(unit, 'cancelled');
+        this.parked.clear();
+        return;
+      case 'saved':
+        for (const { unit, step } of record.units) this.resume.set(unit, { attempt: 1, step, dueWallMs: 0 });
+        return;
+      case 'paused':
+      case 'resumed':
+      case 'purged':
+        return;
       case 'lease-expired':
         return this.#expired(record);
       case 'closing':
@@ -110,12 +124,19 @@ export class Account {
     this.counts[outcome] += 1;
   }
 
-  #delayed({ units }: EpicRecordOf<'delayed'>): void {
-    for (const { unit, attempt, step, dueWallMs } of units) {
+  /** Those that bring nothing come back to the store from whoever was to have them. */
+  #parked({ units }: EpicRecordOf<'parked'>): void {
+    for (const { unit, attempt, step, dueWallMs, data } of units) {
+      if (this.parked.has(unit)) throw new Broken('A1', this.epic, unit, 'is parked twice');
+      this.parked.add(unit);
       this.begun.delete(unit);
       this.resume.set(unit, { attempt, step, dueWallMs });
-      this.#release(unit);
+      if (data) this.#release(unit);
     }
+  }
+
+  #unparked(unit: number): void {
+    if (!this.parked.delete(unit)) throw new Broken('A1', this.epic, unit, 'is unparked and was not parked');
   }
 
   #expired({ again, unknown, unclaimed }: EpicRecordOf<'lease-expired'>): void {

@@ -34,7 +34,7 @@ export const BREAKAGES: Readonly<Record<string, () => Breakage>> = {
   'begun effects are forgotten in a crash': () => ({ recovered: forgetBegun }),
   'leases age while the master stands still': agingAlways,
   'a lost grant is never found': () => ({ input: findingNothing }),
-  'a unit that waits for its time is never woken': () => ({ before: wakingNobody }),
+  'a unit that waits for its time is never woken': () => ({ output: wakingNobody }),
   'some outcomes are told and not recorded': () => ({ output: droppingSettled }),
 };
 
@@ -45,8 +45,8 @@ function cursorAtFetch(records: readonly EpicRecord[]): readonly EpicRecord[] {
   const ledger = new Ledger();
   for (const record of records) ledger.apply(record);
   const skipped: EpicRecord[] = [];
-  for (const { id, settled, read, active } of ledger.epics.values()) {
-    const succeeded = settled.missingFrom([0, read]);
+  for (const { id, passed, read, active } of ledger.epics.values()) {
+    const succeeded = passed.missingFrom([0, read]);
     if (active && succeeded.length > 0) skipped.push({ k: 'settled', epic: id, succeeded });
   }
   return [...records, ...skipped];
@@ -151,8 +151,8 @@ function findingNothing(input: MasterInput, { state }: Master): MasterInput {
   return { ...input, message: { ...input.message, held, older } };
 }
 
-function wakingNobody({ state }: Master): void {
-  for (const live of state.live.values()) live.wake = () => undefined;
+function wakingNobody(output: StepOutput): StepOutput {
+  return { ...output, dues: [] };
 }
 
 /** Every twentieth success is not recorded, though told as settled. */

@@ -4,6 +4,7 @@
  */
 import type { EpicRecord } from '../../master/core/records.ts';
 import type { Store } from '../../master/io/store.ts';
+import { Rows } from '../../master/io/stores/rows.ts';
 import { GimmeError } from '../../shared/core/errors.ts';
 import type { Dice } from './dice.ts';
 import type { FaultCounts } from './faults.ts';
@@ -25,6 +26,8 @@ type Writing = { records: readonly EpicRecord[]; isThere: boolean };
 export class Disk {
   /** Records that are durable. */
   readonly records: EpicRecord[] = [];
+  /** What it has of units one by one. */
+  readonly rows = new Rows();
   readonly #parts: DiskParts;
   #fullUntilMs = 0;
   #writing: Writing | undefined;
@@ -94,6 +97,7 @@ export class Disk {
     if (writing.isThere) return;
     writing.isThere = true;
     this.records.push(...writing.records);
+    for (const record of writing.records) this.rows.apply(record);
     this.#parts.onDurable(writing.records);
   }
 }

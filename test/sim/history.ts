@@ -100,7 +100,7 @@ export class History {
         continue;
       }
       of.holders = this.#holdersOf(of.planned, of.decided, of.holders);
-      of.holders.recover(WALL_MS + this.#nowMs());
+      of.holders.recover();
       this.#compare(of.decided, shown(id), 'has after a crash');
     }
   }
@@ -184,7 +184,7 @@ export class History {
     this.#story.record(record);
     decided.apply(record);
     holders.recorded(record, from);
-    if (record.k === 'delayed') for (const { unit } of record.units) this.#release(epic, unit);
+    if (record.k === 'parked') for (const { unit, data } of record.units) if (data) this.#release(epic, unit);
     if (record.k !== 'lease-expired') return;
     if (record.session !== '-') this.demand.lapsed(record.session, epic);
     this.#mayRunAgain(record);

@@ -3,7 +3,7 @@
  *
  * H1: a unit is granted only while nobody holds it, it is unsettled, and no doubtful effect of it is open.
  * H2: after a crash of the master a unit that was read is granted only once its holder had a lease to come back,
- *     or when it was waiting for its time and so nobody can have held it.
+ *     or when it was parked and so nobody can have held it.
  * H3: a lapsed lease takes only what that session held (G4).
  * H4: a stale token's retries change nothing, and only who was granted a unit can say how it ended (G5).
  * H5: a unit goes on at the step, the attempt and not before the time that were recorded.
@@ -27,7 +27,6 @@ export class Holders {
   /** Read by this master, and neither granted nor settled yet. */
   readonly #untouched = new Set<number>();
   #readTo: number;
-  #recoveredWallMs = 0;
 
   /** `mayDoubt`: an effect of its work is at most once. */
   constructor(account: Account, lookAheadUnits: number, mayDoubt: boolean, before?: Holders) {
@@ -39,10 +38,10 @@ export class Holders {
   }
 
   /** After a crash: what is unsettled may be in anybody's hands. */
-  recover(wallMs: number): void {
-    this.#recoveredWallMs = wallMs;
-    for (let unit = 0; unit < this.#account.read; unit++) {
-      if (!this.#account.outcomes.has(unit)) this.#holder.set(unit, UNCLEAR);
+  recover(): void {
+    const { read, outcomes, parked } = this.#account;
+    for (let unit = 0; unit < read; unit++) {
+      if (!outcomes.has(unit) && !parked.has(unit)) this.#holder.set(unit, UNCLEAR);
     }
   }
 
@@ -54,7 +53,9 @@ export class Holders {
     if (this.#account.isClosing && !holders.includes(UNCLEAR)) return;
     each(units, (unit) => {
       const begun = this.#account.begun.get(unit);
-      const isFree = (this.#holder.get(unit) ?? UNCLEAR) === UNCLEAR && !this.#account.outcomes.has(unit);
+      const { outcomes, parked } = this.#account;
+      const isOpen = !outcomes.has(unit) && !parked.has(unit);
+      const isFree = (this.#holder.get(unit) ?? UNCLEAR) === UNCLEAR && isOpen;
       if (!isFree || unit >= this.#account.read || (begun ?? token) !== token) return;
       this.#holder.set(unit, token);
       this.#untouched.delete(unit);
@@ -86,8 +87,9 @@ export class Holders {
   recorded(record: EpicRecord, from: string | undefined): void {
     if (record.k === 'horizon') return this.#read(record);
     if (record.k === 'lease-expired') return this.#expired(record);
-    if (record.k === 'delayed') {
-      for (const { unit } of record.units) {
+    if (record.k === 'parked') {
+      for (const { unit, data } of record.units) {
+        if (!data) continue;
         const holder = this.#holder.get(unit);
         if (holder?.split('/')[0] !== from) this.#broken('H4', unit, `is delayed by ${from}, not its holder`);
         this.#holder.delete(unit);
@@ -133,7 +135,7 @@ export class Holders {
     const holder = this.#holder.get(unit);
     const dueWallMs = resume.get(unit)?.dueWallMs ?? 0;
     const to = `is granted to ${token}`;
-    if (holder === UNCLEAR && dueWallMs <= this.#recoveredWallMs) {
+    if (holder === UNCLEAR) {
       this.#broken('H2', unit, `${to} before whoever held it could come back`);
     }
     if (holder !== undefined && holder !== UNCLEAR)

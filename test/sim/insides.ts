@@ -47,7 +47,7 @@ export class Insides {
   /** N1 */
   #places(live: LiveEpic): void {
     const { epic } = live;
-    const all = IntervalSet.of(epic.settled.ranges());
+    const all = IntervalSet.of(epic.passed.ranges());
     const put = (units: Ranges, where: string): void => {
       const isNew = all.addAll(units) === countOf(units);
       assert(isNew, `${epic.id} has units in ${where} and elsewhere: ${units.join()}`);
@@ -61,7 +61,7 @@ export class Insides {
       assert([...ofSession].includes(grant), 'a grant is on no session');
     }
     put(live.heldBack.ranges(), 'what is held back');
-    const hidden = live.readyCount - live.ready.count + live.delayedCount;
+    const hidden = live.readyCount - live.ready.count;
     const places = all.count + hidden;
     assert(places === epic.read, `${epic.id}: ${places} of ${epic.read} units have a place`);
     assert(leased === live.leased, `${epic.id} counts ${live.leased} leased, there are ${leased}`);

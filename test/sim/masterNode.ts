@@ -5,7 +5,7 @@
 import { Ledger } from '../../master/core/ledger.ts';
 import { Master, type MasterInput } from '../../master/core/master.ts';
 import type { EpicRecord } from '../../master/core/records.ts';
-import type { CoreSettings, Outgoing, ReadWanted, StepOutput } from '../../master/core/state.ts';
+import type { CoreSettings, DueWanted, Outgoing, ReadWanted, StepOutput } from '../../master/core/state.ts';
 import { Journal } from '../../master/io/journal.ts';
 import { assert } from '../../shared/core/errors.ts';
 import { decodeWorkerMessage, encodeFrame } from '../../shared/protocol/codec.ts';
@@ -48,6 +48,8 @@ export class MasterNode {
   readonly process: Process;
   readonly #parts: MasterParts;
   readonly #journal: Journal;
+  /** Records of this process that are durable. */
+  #synced = 0;
   #wakeAt = Number.POSITIVE_INFINITY;
 
   constructor(parts: MasterParts) {
@@ -61,7 +63,10 @@ export class MasterNode {
     this.#journal = new Journal({
       store: disk.storeOf(this.process),
       monoMs: () => timeline.nowMs,
-      onSynced: (records) => parts.onSynced(records),
+      onSynced: (records) => {
+        this.#synced += records.length;
+        parts.onSynced(records);
+      },
       send: (message) => this.#send(message),
       onStalled: (reason) => this.step({ type: 'store', stalled: reason !== undefined }),
       setTimer: (ms, fn) => this.#timer(ms, fn),
@@ -72,7 +77,8 @@ export class MasterNode {
   }
 
   receive(from: string, frame: Uint8Array): void {
-    this.process.run(() => this.step({ type: 'message', from, message: decodeWorkerMessage(frame).message }));
+    const { message, units } = decodeWorkerMessage(frame);
+    this.process.run(() => this.step({ type: 'message', from, message, payload: units }));
   }
 
   step(input: MasterInput): void {
@@ -87,6 +93,7 @@ export class MasterNode {
     if (!this.process.move()) return;
     this.#journal.take(output.records, output.messages, this.core.state.recorded);
     for (const read of output.reads) this.#read(read);
+    for (const due of output.dues) this.#due(due);
     assert(output.wakeAt > monoMs, `the master wakes at ${output.wakeAt}, which is not after ${monoMs}`);
     this.#wake(output.wakeAt);
   }
@@ -128,12 +135,29 @@ export class MasterNode {
       const { epic, first } = wanted;
       if (dice.chance(readFails())) {
         faults.add('failed read');
-        return this.step({ type: 'read-failed', epic, first, message: 'the disk said no' });
+        return this.step({ type: 'read-failed', epic, first, message: 'the disk said no', damaged: false });
       }
       const source = sources.get(epic);
       assert(source, `epic ${epic} has no source`);
       this.step({ type: 'batch', epic, batch: source.read(wanted, readUnits) });
     });
+  }
+
+  /** Rows follow their records: looked up once all records so far are durable. */
+  #due(wanted: DueWanted): void {
+    if (!this.process.move()) return;
+    const { dice, disk, faults, readFails } = this.#parts;
+    const { epic } = wanted;
+    const upTo = this.core.state.recorded;
+    const look = (): void => {
+      if (this.#synced < upTo) return this.process.after(1, look);
+      if (dice.chance(readFails())) {
+        faults.add('failed read');
+        return this.step({ type: 'due-failed', epic });
+      }
+      this.step({ type: 'due', epic, due: disk.rows.due(wanted) });
+    };
+    this.process.after(dice.between(0, READ_MS), look);
   }
 }
 

@@ -69,7 +69,7 @@ export function drawPlan(dice: Dice, profile: Profile): Plan {
       leaseMs,
       heartbeatMs: leaseMs / 6,
       lookAheadUnits: dice.pick([1, 8, 64]),
-      delayedMax: dice.pick([2, 100]),
+      parkedMax: dice.pick([2, 100]),
     },
     appendMs: dice.pick([0, 5, 50]),
     readFails: profile === 'storm' ? 0.05 : 0,

@@ -49,7 +49,7 @@ export class Story {
       }
     } else if (k === 'begun') this.add(epic, record.units, `begun by ${tokenOf(record.by)}`);
     else if (k === 'cleared') this.add(epic, record.units, 'its begun effect did not happen');
-    else if (k === 'delayed') {
+    else if (k === 'parked') {
       for (const { unit, step, attempt } of record.units) {
         this.add(epic, [unit, unit + 1], `waits for attempt ${attempt} of step ${step}`);
       }

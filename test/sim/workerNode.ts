@@ -75,7 +75,7 @@ export class WorkerNode {
     if (!this.process.move()) return;
     this.#take(input);
     for (let run = this.core.next(); run; run = this.core.next()) {
-      const kept = run.state as { index: number } | undefined;
+      const kept = run.state;
       run.state = undefined;
       this.#parts.started(run);
       this.#advance(run, kept?.index ?? 0);
@@ -88,8 +88,8 @@ export class WorkerNode {
     const { timeline, dice } = this.#parts;
     const output: WorkerOutput = this.core.step(input, timeline.nowMs);
     assert(output.fatal === undefined, `worker ${this.session} was refused: ${output.fatal?.code}`);
-    for (const { to, message } of output.messages) {
-      if (this.process.move()) this.#parts.send(to, message, encodeFrame(message));
+    for (const { to, message, payload } of output.messages) {
+      if (this.process.move()) this.#parts.send(to, message, encodeFrame(message, payload));
     }
     // As the executor does: an at-most-once effect that has begun is left to end.
     for (const run of output.aborts) if (!run.begun) this.#aborted.add(run);
@@ -129,7 +129,7 @@ export class WorkerNode {
   #runStep(run: Run, index: number): void {
     const { dice, luck } = this.#parts;
     const { effect, name } = this.#stepsOf(run)[index] as WorkManifest['steps'][number];
-    const attempt = index === run.step ? run.attempt : 1;
+    const attempt = run.attempts[index] ?? 1;
     const ms = dice.between(0, luck().runMs);
     const fate = this.#fate(run, index, attempt);
     this.#running.add(run);

@@ -2,31 +2,35 @@
  * A grant as the worker holds it. Each of its units is pending, running, waiting for a retry, or
  * reported; it leaves only when the master says Settled (or takes it back).
  */
-import { eachOf, IntervalSet } from '../../shared/core/intervalSet.ts';
-import { RESEND_MS } from '../../shared/core/limits.ts';
+import { countOf, IntervalSet } from '../../shared/core/intervalSet.ts';
 import type { UnitBytes } from '../../shared/protocol/codec.ts';
-import type { Ranges, StepCounters, Work } from '../../shared/protocol/messages.ts';
+import type { Ranges, StepCounters, StepManifest, Work } from '../../shared/protocol/messages.ts';
+import { Askings } from './askings.ts';
 import { Outcomes } from './outcomes.ts';
+import { type Attempts, attemptsWith, decodeState, NO_ATTEMPTS } from './stepState.ts';
 
-/** One unit being run, or waiting to be. `state` belongs to whoever runs it (the input of the step to resume). */
+/** One unit being run, or waiting to be. */
 export type Run = {
   readonly held: Held;
   readonly unit: number;
   readonly bytes: Uint8Array;
-  /** Which run of step number `step` this is, from 1; steps before it are at their first. */
-  attempt: number;
-  step: number;
-  state: unknown;
+  attempts: Attempts;
+  /** Where it goes on: at a step, given this. Undefined before its first step, and while one runs. */
+  state: { index: number; input?: unknown } | undefined;
+  /** The last state of it that the master has, and the step that it begins. */
+  kept: { readonly step: number; readonly bytes: Uint8Array } | undefined;
+  /** The state that it was granted with is none. */
+  readonly isUnreadable: boolean;
   /** Its at-most-once effect was allowed and is not known to have failed. */
   begun: boolean;
   /** Its outcome is decided elsewhere: it may end, but not be tried again here. */
   stopped: boolean;
-  /** `at` of the first Begin since it asked; an answer to an earlier one is not for this asking. */
-  askedAt: number;
 };
 
 export class Held {
   readonly epic: string;
+  /** Epic whose effect keys its units have. */
+  readonly effects: string;
   readonly work: string;
   readonly brief: string;
   /** Work and brief: what must be prepared before a unit of it starts. */
@@ -41,25 +45,24 @@ export class Held {
   /** Not yet started. */
   readonly pending: IntervalSet;
   readonly running = new Map<number, Run>();
-  /** Runs that asked to begin and have no answer yet. */
-  readonly asking = new Map<number, Run>();
+  readonly asks = new Askings();
   readonly fresh = new Outcomes();
   readonly sent = new Outcomes();
   sentMonoMs = 0;
-  askedMonoMs = 0;
   readonly counters: StepCounters;
   /** Belongs to whoever runs its units: what is the same for all of them. */
   context: unknown;
-  /** Asked for in the next Begin message. */
-  readonly #toAsk = new IntervalSet();
-  readonly #again: Map<number, { attempt: number; step: number }> | undefined;
+  readonly #steps: readonly StepManifest[];
+  /** `state` is the position of its state in the payload. */
+  readonly #again = new Map<number, { attempt: number; step: number; state: number | undefined }>();
   readonly #bytes: UnitBytes;
   // The range that the last started unit was in, and the position of its first unit in the payload.
   #range = 0;
   #base = 0;
 
-  constructor(work: Work, bytes: UnitBytes, counters: StepCounters) {
+  constructor(work: Work, bytes: UnitBytes, counters: StepCounters, steps: readonly StepManifest[] = []) {
     this.epic = work.epic;
+    this.effects = work.effects ?? work.epic;
     this.work = work.work;
     this.brief = work.brief;
     this.briefKey = `${work.work} ${work.brief}`;
@@ -71,7 +74,11 @@ export class Held {
     this.granted = work.units;
     this.seal = work.seal;
     this.#bytes = bytes;
-    if (work.again) this.#again = new Map(work.again.map((item) => [item.unit, item]));
+    this.#steps = steps;
+    let states = countOf(work.units);
+    for (const { unit, attempt, step, state } of work.again ?? []) {
+      this.#again.set(unit, { attempt, step, state: state ? states++ : undefined });
+    }
   }
 
   /** Starts the lowest pending unit. */
@@ -79,43 +86,31 @@ export class Held {
     const unit = this.pending.first;
     if (unit === undefined) return undefined;
     this.pending.remove(unit, unit + 1);
-    const again = this.#again?.get(unit);
+    const again = this.#again.get(unit);
+    const kept = again?.state === undefined ? undefined : this.#bytes.at(again.state);
+    const state = kept && decodeState(kept);
     const run: Run = {
       held: this,
       unit,
       bytes: this.#bytes.at(this.#positionOf(unit)),
-      attempt: again?.attempt ?? 1,
-      step: again?.step ?? 0,
-      state: undefined,
+      attempts: again ? attemptsWith(state?.attempts ?? NO_ATTEMPTS, again.step, again.attempt) : NO_ATTEMPTS,
+      state: state && state.step > 0 ? { index: state.step, input: state.input } : undefined,
+      kept: kept && state && { step: state.step, bytes: kept },
+      isUnreadable: kept !== undefined && state === undefined,
       begun: false,
       stopped: false,
-      askedAt: Number.POSITIVE_INFINITY,
     };
     this.running.set(unit, run);
     return run;
   }
 
-  ask(run: Run): void {
-    run.askedAt = Number.POSITIVE_INFINITY;
-    this.asking.set(run.unit, run);
-    this.#toAsk.add(run.unit, run.unit + 1);
+  /** Whether a step from number `from` on, and before number `to`, has an at-most-once effect. */
+  hasEffectOnce(from: number, to: number): boolean {
+    return this.#steps.slice(from, to).some(({ effect }) => effect === 'at-most-once');
   }
 
-  /** Units for a Begin numbered `at`: those not asked for yet, and all of them when the answer is overdue. */
-  takeAsks(at: number, nowMs: number): Ranges {
-    if (this.asking.size > 0 && nowMs - this.askedMonoMs >= RESEND_MS) {
-      for (const unit of this.asking.keys()) this.#toAsk.add(unit, unit + 1);
-    }
-    const units = this.#toAsk.ranges();
-    if (units.length === 0) return units;
-    // The time of the oldest without an answer: new ones must not put off its second sending.
-    if (this.#toAsk.count === this.asking.size) this.askedMonoMs = nowMs;
-    this.#toAsk.clear();
-    eachOf(units, (unit) => {
-      const run = this.asking.get(unit);
-      if (run) run.askedAt = Math.min(run.askedAt, at);
-    });
-    return units;
+  stepName(index: number): string {
+    return this.#steps[index]?.name ?? '';
   }
 
   /** Takes out up to `count` pending units, the last ones. */

@@ -2,16 +2,20 @@
  * What this worker holds: grants, the queue of what is not started, runs that wait for a retry, and what
  * is to be reported of them. Every unit leaves only by `forget`: the master has it.
  */
+import { unreachable } from '../../shared/core/errors.ts';
 import { countOf, eachOf, IntervalSet } from '../../shared/core/intervalSet.ts';
 import { HELLO_GRANTS_MAX, LOCAL_DELAY_MAX_MS, LOCAL_DELAYED_MAX } from '../../shared/core/limits.ts';
 import type { UnitBytes } from '../../shared/protocol/codec.ts';
-import type { HeldGrant, Ranges, StepCounters, Work } from '../../shared/protocol/messages.ts';
+import type { HeldGrant, Ranges, StepCounters, StepManifest, Work } from '../../shared/protocol/messages.ts';
+import type { Want } from './askings.ts';
 import { Held, type Run } from './held.ts';
 import { Outbox } from './outbox.ts';
-import { NUMBERS_MAX, type Outcome } from './outcomes.ts';
-import { Waiting } from './waiting.ts';
+import { listed, NUMBERS_MAX, type Outcome, type Retry } from './outcomes.ts';
+import { attemptsWith, type TakenAlong, takeAlong } from './stepState.ts';
+import { type Item, Waiting } from './waiting.ts';
 
-type Retry = Extract<Outcome, { kind: 'retry' }>;
+/** Names a unit for people, where its work does; asked only for units that are told one by one. */
+export type KeyOf = (run: Run) => string | undefined;
 
 export class Holdings {
   readonly outbox = new Outbox();
@@ -22,6 +26,11 @@ export class Holdings {
   #units = 0;
   #pending = 0;
   #running = 0;
+  readonly #keyOf: KeyOf;
+
+  constructor(keyOf: KeyOf) {
+    this.#keyOf = keyOf;
+  }
 
   /** Units not yet told settled. */
   get units(): number {
@@ -45,8 +54,8 @@ export class Holdings {
     return this.#grants.get(`${term}.${n}`);
   }
 
-  take(work: Work, bytes: UnitBytes, counters: StepCounters): Held {
-    const held = new Held(work, bytes, counters);
+  take(work: Work, bytes: UnitBytes, counters: StepCounters, steps: readonly StepManifest[]): Held {
+    const held = new Held(work, bytes, counters, steps);
     this.#grants.set(`${work.term}.${work.n}`, held);
     this.#units += held.units.count;
     this.#pending += held.units.count;
@@ -73,6 +82,11 @@ export class Holdings {
     return run;
   }
 
+  /** Has a run wait for the master's leave to go on. */
+  ask(run: Run, want: Want): void {
+    run.held.asks.add(run, want, want.state && this.#keyOf(run));
+  }
+
   /** Ends a run; a retry waits here when it is short and `mayWait`, else it goes back to the master. */
   finish(run: Run, outcome: Outcome, mayWait: boolean, nowMs: number): void {
     const { held, unit } = run;
@@ -86,13 +100,16 @@ export class Holdings {
         held.fresh.skipped.add(unit, unit + 1);
         break;
       case 'retry':
-        if (mayWait && !run.stopped && this.#fits(outcome.delayMs)) return this.#wait(run, outcome, nowMs);
-        held.fresh.later.push(laterOf(unit, outcome));
-        break;
-      default: {
+        return this.#again(run, outcome, mayWait && !run.stopped, nowMs);
+      case 'failed':
+      case 'unknown': {
         const { kind, code, message, step, attempt } = outcome;
-        held.fresh.fail(kind, { unit, code, message, step, attempt });
+        const fault = { unit, code, message, step, attempt };
+        held.fresh.fail(kind, fault, run.bytes, this.#keyOf(run));
+        break;
       }
+      default:
+        return unreachable(outcome);
     }
     this.outbox.add(held, 1, nowMs);
   }
@@ -103,22 +120,29 @@ export class Holdings {
     this.forget(run.held, [run.unit, run.unit + 1]);
   }
 
-  /** Gives back up to `count` units that have not started, the last ones first. */
-  recall(count: number, nowMs: number): void {
+  /**
+   * Gives back up to `count` units that have not started, the last ones first; of one epic where it is named, and
+   * then also those that wait for a retry.
+   */
+  recall(count: number, epic: string | undefined, nowMs: number): void {
     let left = count;
     for (let i = this.#queue.length - 1; i >= 0 && left > 0; i--) {
-      left -= this.#giveBack(this.#queue[i] as Held, left, nowMs);
+      const held = this.#queue[i] as Held;
+      if (epic === undefined || held.epic === epic) left -= this.#giveBack(held, left, nowMs);
+    }
+    if (epic === undefined) return;
+    for (const item of this.waiting.take(({ held }) => held.epic === epic, left)) {
+      const along = takeAlong(item.run, item.retry.step);
+      if (along.ok) this.#leave(item, along, nowMs);
+      else this.waiting.add(item);
     }
   }
 
   /** Gives back everything that is not running. */
   giveBackAll(nowMs: number): void {
-    this.recall(Number.MAX_SAFE_INTEGER, nowMs);
-    for (const { run, dueMonoMs } of this.waiting.take(() => true, nowMs)) {
-      const { unit, attempt, step } = run;
-      const delayMs = Math.max(0, dueMonoMs - nowMs);
-      run.held.fresh.later.push(laterOf(unit, { kind: 'retry', attempt, step, delayMs, code: 'drained' }));
-      this.outbox.add(run.held, 1, nowMs);
+    this.recall(Number.MAX_SAFE_INTEGER, undefined, nowMs);
+    for (const item of this.waiting.take(() => true)) {
+      this.#leave(item, takeAlong(item.run, item.retry.step), nowMs);
     }
   }
 
@@ -132,8 +156,9 @@ export class Holdings {
       this.#pending -= held.pending.removeAll(theirs);
       if (held.pending.isEmpty) this.#unqueue(held);
       const wanted = IntervalSet.of(theirs);
-      const waits = (run: Run): boolean => run.held === held && wanted.has(run.unit);
-      for (const { run } of this.waiting.take(waits, nowMs)) back.add(run.unit, run.unit + 1);
+      // One whose effect has happened goes on to its end, so that it is told as it is.
+      const waits = (run: Run): boolean => run.held === held && wanted.has(run.unit) && !run.begun;
+      for (const { run } of this.waiting.take(waits)) back.add(run.unit, run.unit + 1);
       if (!back.isEmpty) {
         held.fresh.back.addAll(back.ranges());
         this.outbox.add(held, back.count, nowMs);
@@ -176,7 +201,7 @@ export class Holdings {
 
   #end(run: Run): void {
     run.held.running.delete(run.unit);
-    run.held.asking.delete(run.unit);
+    run.held.asks.forget(run.unit);
     this.#running -= 1;
   }
 
@@ -184,16 +209,43 @@ export class Holdings {
     return delayMs <= LOCAL_DELAY_MAX_MS && this.waiting.size < LOCAL_DELAYED_MAX;
   }
 
-  #wait(run: Run, retry: Retry, nowMs: number): void {
-    run.attempt = retry.attempt;
-    run.step = retry.step;
-    if (run.begun) {
+  /** Has a run tried again: here where it `mayWait`, and where its delay is short or it cannot leave. */
+  #again(run: Run, retry: Retry, mayWait: boolean, nowMs: number): void {
+    run.attempts = attemptsWith(run.attempts, retry.step, retry.attempt);
+    const item = { run, retry, dueMonoMs: nowMs + retry.delayMs };
+    if (mayWait && this.#fits(retry.delayMs)) return this.#wait(item, nowMs);
+    const along = takeAlong(run, retry.step);
+    if (mayWait && !along.ok) this.#wait(item, nowMs);
+    else this.#leave(item, along, nowMs);
+  }
+
+  #wait(item: Item, nowMs: number): void {
+    const { run, retry } = item;
+    // What an earlier step did stays begun: were that forgotten, a crash would have it done again.
+    if (run.begun && !run.held.hasEffectOnce(run.kept?.step ?? 0, retry.step)) {
       run.begun = false;
       run.held.fresh.cleared.add(run.unit, run.unit + 1);
       this.outbox.add(run.held, 1, nowMs);
       this.outbox.hurry();
     }
-    this.waiting.add(run, nowMs + retry.delayMs);
+    this.waiting.add(item);
+  }
+
+  /** Hands a unit to the master, to be run again by any worker; it fails where it cannot take along what that needs. */
+  #leave({ run, retry, dueMonoMs }: Item, along: TakenAlong, nowMs: number): void {
+    const { held, unit, bytes } = run;
+    const { step, attempt, code } = retry;
+    const key = this.#keyOf(run);
+    if (along.ok) {
+      const delayMs = Math.ceil(Math.max(0, dueMonoMs - nowMs));
+      held.fresh.later.push(listed({ unit, attempt, step, delayMs, code }, along.brings, key));
+    } else {
+      const [before, next] = [held.stepName(step - 1), held.stepName(step)];
+      const cure = `return plain JSON from ${before}, and larger data by reference`;
+      const message = `what ${before} returned ${along.why}, so the unit cannot wait elsewhere for ${next}: ${cure}`;
+      held.fresh.fail('failed', { unit, code: 'state_not_kept', message, step: next, attempt }, bytes, key);
+    }
+    this.outbox.add(held, 1, nowMs);
   }
 
   #giveBack(held: Held, count: number, nowMs: number): number {
@@ -211,12 +263,4 @@ export class Holdings {
     const i = this.#queue.indexOf(held);
     if (i >= 0) this.#queue.splice(i, 1);
   }
-}
-
-function laterOf(
-  unit: number,
-  retry: Retry,
-): { unit: number; attempt: number; step: number; delayMs: number; code: string } {
-  const { attempt, step, delayMs, code } = retry;
-  return { unit, attempt, step, delayMs: Math.ceil(delayMs), code };
 }

@@ -5,7 +5,7 @@
 import { REPORT_AFTER_MS, REPORTS_MAX } from '../../shared/core/limits.ts';
 import type { GrantReport } from '../../shared/protocol/messages.ts';
 import type { Held } from './held.ts';
-import { LISTED_MAX, NUMBERS_MAX } from './outcomes.ts';
+import { roomOf } from './outcomes.ts';
 
 export class Outbox {
   readonly #fresh = new Set<Held>();
@@ -39,7 +39,8 @@ export class Outbox {
   /** Has what was sent of a grant sent again. */
   again(held: Held, nowMs: number): void {
     if (held.sent.count === 0) return;
-    held.fresh.addAll(held.sent.take(Number.MAX_SAFE_INTEGER, Number.MAX_SAFE_INTEGER));
+    held.fresh.addAll(held.sent);
+    held.sent.forget(held.units.ranges());
     this.add(held, held.fresh.count, nowMs);
   }
 
@@ -48,27 +49,28 @@ export class Outbox {
     if (this.#fresh.size === 0) this.#count = 0;
   }
 
-  /** Takes the reports of one message; `more` when another must follow. */
-  take(nowMs: number): { reports: GrantReport[]; more: boolean } {
+  /** Takes the reports of one message and what they bring; `more` when another must follow. */
+  take(nowMs: number): { reports: GrantReport[]; payload: Uint8Array[]; more: boolean } {
     const reports: GrantReport[] = [];
-    let room = LISTED_MAX;
-    let numbers = NUMBERS_MAX;
+    const payload: Uint8Array[] = [];
+    const room = roomOf();
     for (const held of this.#fresh) {
-      const part = held.fresh.take(room, numbers);
-      room -= part.listed;
-      numbers -= part.numbers;
-      reports.push(part.report(held));
-      held.sent.addAll(part);
-      held.sentMonoMs = nowMs;
+      const part = held.fresh.take(room);
+      if (part) {
+        reports.push(part.report(held));
+        payload.push(...part.payload());
+        held.sent.addAll(part);
+        held.sentMonoMs = nowMs;
+      }
       if (held.fresh.count > 0) break;
       this.#fresh.delete(held);
-      if (room <= 0 || numbers <= 0 || reports.length >= REPORTS_MAX) break;
+      if (room.listed <= 0 || room.numbers <= 0 || reports.length >= REPORTS_MAX) break;
     }
     const more = this.#fresh.size > 0;
     if (!more) {
       this.#count = 0;
       this.#urgent = false;
     }
-    return { reports, more };
+    return { reports, payload, more };
   }
 }

@@ -1,12 +1,13 @@
 /** Runs that wait on this worker for a short retry delay. They hold no slot, but count as held. */
 import { Heap } from '../../shared/core/heap.ts';
 import type { Run } from './held.ts';
+import type { Retry } from './outcomes.ts';
 
-type Item = { run: Run; dueMonoMs: number };
+export type Item = { run: Run; retry: Retry; dueMonoMs: number };
 
 export class Waiting {
   readonly #heap = new Heap<Item>((a, b) => a.dueMonoMs - b.dueMonoMs);
-  #due: Run[] = [];
+  #due: Item[] = [];
 
   get size(): number {
     return this.#heap.size + this.#due.length;
@@ -16,30 +17,34 @@ export class Waiting {
     return this.#heap.peek()?.dueMonoMs;
   }
 
-  add(run: Run, dueMonoMs: number): void {
-    this.#heap.push({ run, dueMonoMs });
+  add(item: Item): void {
+    this.#heap.push(item);
   }
 
   /** Moves what is due to where `next` finds it. */
   wake(nowMs: number): void {
     for (let top = this.#heap.peek(); top && top.dueMonoMs <= nowMs; top = this.#heap.peek()) {
       this.#heap.pop();
-      this.#due.push(top.run);
+      this.#due.push(top);
     }
   }
 
   /** The next run whose delay is over. */
   next(): Run | undefined {
-    return this.#due.shift();
+    return this.#due.shift()?.run;
   }
 
-  /** Takes out the runs that `wanted` picks, with the time they were due. */
-  take(wanted: (run: Run) => boolean, nowMs: number): Item[] {
-    const taken = this.#due.filter(wanted).map((run) => ({ run, dueMonoMs: nowMs }));
-    this.#due = this.#due.filter((run) => !wanted(run));
+  /** Takes out up to `count` of the runs that `wanted` picks, with the time they were due. */
+  take(wanted: (run: Run) => boolean, count = Number.POSITIVE_INFINITY): Item[] {
+    let left = count;
+    const isTaken = ({ run }: Item): boolean => left > 0 && wanted(run) && left-- > 0;
+    const taken: Item[] = [];
+    const due: Item[] = [];
+    for (const item of this.#due) (isTaken(item) ? taken : due).push(item);
+    this.#due = due;
     const kept: Item[] = [];
     for (let item = this.#heap.pop(); item; item = this.#heap.pop())
-      (wanted(item.run) ? taken : kept).push(item);
+      (isTaken(item) ? taken : kept).push(item);
     for (const item of kept) this.#heap.push(item);
     return taken;
   }

@@ -26,9 +26,10 @@ import {
   type WorkerMessage,
   type WorkManifest,
 } from '../../shared/protocol/messages.ts';
+import type { Want } from './askings.ts';
 import { Demand } from './demand.ts';
 import type { Run } from './held.ts';
-import { Holdings } from './holdings.ts';
+import { Holdings, type KeyOf } from './holdings.ts';
 import { KnownBriefs } from './knownBriefs.ts';
 import type { Outcome } from './outcomes.ts';
 import { StepTallies } from './stepTallies.ts';
@@ -50,9 +51,11 @@ export type WorkerInput =
   | { type: 'brief-ready'; work: string; hash: string }
   | { type: 'drain' };
 
+type WorkerTo = { to: 'masters' } | { to: 'master'; id: string };
+
 export type WorkerOutput = {
-  /** To the master that owns this worker's session, or to all masters while none is known. */
-  messages: { to: { to: 'masters' } | { to: 'master'; id: string }; message: WorkerMessage }[];
+  /** To the master that owns this worker's session, or to all masters while none is known; each with its payload. */
+  messages: { to: WorkerTo; message: WorkerMessage; payload: readonly Uint8Array[] }[];
   /** Runs that may (or may not) begin their effect. */
   proceeds: { run: Run; go: boolean }[];
   /** Runs whose signal is to fire: their outcome is decided elsewhere. They still report. */
@@ -80,7 +83,7 @@ export class Worker {
   readonly #random: Rng;
   readonly #heartbeatMs: number;
   readonly #demand: Demand;
-  readonly #holdings = new Holdings();
+  readonly #holdings: Holdings;
   readonly #briefs = new KnownBriefs();
   readonly #tallies = new StepTallies();
   #up = false;
@@ -104,10 +107,11 @@ export class Worker {
   #answered = false;
   #out: WorkerOutput = blank();
 
-  constructor(options: { identity: WorkerIdentity; random: Rng; heartbeatMs?: number }) {
+  constructor(options: { identity: WorkerIdentity; random: Rng; heartbeatMs?: number; keyOf?: KeyOf }) {
     this.#identity = options.identity;
     this.#random = options.random;
     this.#heartbeatMs = options.heartbeatMs ?? HEARTBEAT_MS;
+    this.#holdings = new Holdings(options.keyOf ?? (() => undefined));
     this.#demand = new Demand(options.identity.slots);
   }
 
@@ -144,9 +148,12 @@ export class Worker {
     return this.#holdings.start((held) => this.#briefs.isReady(held.briefKey));
   }
 
-  /** Asks whether an at-most-once effect may begin; the answer comes as a `proceeds` of a later step (W4). */
-  ask(run: Run): void {
-    run.held.ask(run);
+  /**
+   * Asks whether an at-most-once effect may begin (W4), or has the state made durable that the run goes on with, or
+   * both; the answer comes as a `proceeds` of a later step.
+   */
+  ask(run: Run, want: Want = { effect: true }): void {
+    this.#holdings.ask(run, want);
   }
 
   /** Ends a run. */
@@ -207,7 +214,7 @@ export class Worker {
       case 'recall':
         if (message.term !== this.#master?.term) return; // G5
         if (message.next === 'end') this.#out.drain = true;
-        return this.#holdings.recall(message.count, this.#nowMs);
+        return this.#holdings.recall(message.count, message.epic, this.#nowMs);
       case 'abort':
         if (message.term !== this.#master?.term) return; // G5
         this.#out.aborts.push(...this.#holdings.abort(message.epic, message.units, this.#nowMs));
@@ -243,7 +250,8 @@ export class Worker {
     this.#offered -= count;
     if (gap || count === 0) this.#beatNow = true; // W2
     if (count === 0) return;
-    const held = this.#holdings.take(work, bytes, this.#tallies.of(work.epic));
+    const steps = this.#identity.works.find(({ name }) => name === work.work)?.steps ?? [];
+    const held = this.#holdings.take(work, bytes, this.#tallies.of(work.epic), steps);
     if (this.#briefs.need(held.briefKey)) this.#out.briefs.push({ work: work.work, hash: work.brief });
     if (this.#draining) this.#holdings.giveBackAll(this.#nowMs);
   }
@@ -252,11 +260,8 @@ export class Worker {
     const held = this.#holdings.get(term, n);
     if (!held) return;
     const answer = (unit: number, allowed: boolean): void => {
-      const run = held.asking.get(unit);
-      if (!run || at < run.askedAt) return; // W4: an answer to an earlier asking.
-      held.asking.delete(unit);
-      run.begun = allowed;
-      this.#out.proceeds.push({ run, go: allowed });
+      const run = held.asks.answer(unit, at, allowed); // W4
+      if (run) this.#out.proceeds.push({ run, go: allowed });
     };
     eachOf(go, (unit) => answer(unit, true));
     eachOf(skip, (unit) => answer(unit, false));
@@ -313,7 +318,7 @@ export class Worker {
   #gimme(): void {
     for (let more = true; more; ) {
       const taken = this.#holdings.outbox.take(this.#nowMs);
-      this.#send({ t: 'gimme', ...this.#stand(), reports: taken.reports });
+      this.#send({ t: 'gimme', ...this.#stand(), reports: taken.reports }, taken.payload);
       more = taken.more;
     }
   }
@@ -327,11 +332,14 @@ export class Worker {
 
   #askAll(): void {
     for (const held of this.#holdings.all()) {
-      const units = held.takeAsks(this.#at + 1, this.#nowMs);
-      if (units.length === 0) continue;
-      this.#at += 1;
-      const { epic, term, n } = held;
-      this.#send({ t: 'begin', at: this.#at, epic, term, n, units });
+      const { epic, term, n, asks } = held;
+      for (let asked = asks.take(this.#at + 1, this.#nowMs); asked; ) {
+        this.#at += 1;
+        const { units, saved, payload } = asked;
+        const more = saved.length > 0 && { saved };
+        this.#send({ t: 'begin', at: this.#at, epic, term, n, units, ...more }, payload);
+        asked = asks.take(this.#at + 1, this.#nowMs);
+      }
     }
   }
 
@@ -355,21 +363,21 @@ export class Worker {
     this.#answered = false;
     const held = this.#holdings.claims();
     const hello = { t: 'hello', v: PROTOCOL_VERSION, ...this.#identity, ...this.#stand(), held } as const;
-    this.#out.messages.push({ to: { to: 'masters' }, message: hello });
+    this.#out.messages.push({ to: { to: 'masters' }, message: hello, payload: [] });
     this.#beatMs = this.#nowMs;
     this.#beatNow = true; // It lists every grant held, which a Hello may have no room for.
     if (!this.#master) return;
     for (const item of this.#holdings.all()) {
       this.#holdings.outbox.again(item, this.#nowMs); // W3
       // Asked again after the reports: what they clear must not undo the new asking.
-      item.askedMonoMs = Number.NEGATIVE_INFINITY;
+      item.asks.again();
     }
     if (this.#draining) this.#send({ t: 'bye', reason: 'draining' });
   }
 
-  #send(message: WorkerMessage): void {
+  #send(message: WorkerMessage, payload: readonly Uint8Array[] = []): void {
     if (!this.#up || !this.#master) return;
-    this.#out.messages.push({ to: { to: 'master', id: this.#master.id }, message });
+    this.#out.messages.push({ to: { to: 'master', id: this.#master.id }, message, payload });
   }
 
   #wakeAt(): number {

@@ -7,6 +7,7 @@
  * X3: in an at-most-once step an error that is not classed leaves a doubt, so the unit becomes unknown.
  * X4: a step that returns at once costs no timer, closure or promise.
  * X5: a unit that is stopped goes on only where an effect may have happened: then it is told how it ended.
+ * X6: no at-most-once effect begins, and no step after one with a checkpoint, before the master has answered.
  */
 import { RETRY_DELAY_MS_MAX } from '../../shared/core/limits.ts';
 import { backoffMs } from '../../shared/core/retry.ts';
@@ -21,13 +22,18 @@ import {
 } from '../../shared/core/work.ts';
 import type { Log } from '../../shared/io/log.ts';
 import { codeFrom } from '../../shared/protocol/check.ts';
+import type { Want } from '../core/askings.ts';
 import type { Held, Run } from '../core/held.ts';
 import type { Outcome } from '../core/outcomes.ts';
+import { encodeState } from '../core/stepState.ts';
 import { Job } from './job.ts';
 import type { StepOutcome } from './metrics.ts';
 import type { Preparations, Prepared } from './preparations.ts';
 import { Stretches } from './stretch.ts';
 import type { Threads } from './threads.ts';
+import { checkUnit, isPromise } from './unitCheck.ts';
+import { unitKey } from './unitKey.ts';
+import type { ParsedUnit } from './unitParser.ts';
 
 /** How often running steps are looked at for their timeout. */
 const SWEEP_MS = 250;
@@ -35,7 +41,7 @@ const SWEEP_MS = 250;
 const GRACE_MS = 5_000;
 /** Lost workers that a unit survives beyond its step's attempts: one that kills each of its workers must end. */
 const LOST_RUNS_MAX = 20;
-/** Distinct errors of steps that are logged. */
+/** Distinct warnings about steps that are logged. */
 const TOLD_MAX = 100;
 
 export type ExecutorParts = {
@@ -44,8 +50,8 @@ export type ExecutorParts = {
   random: Rng;
   monoMs: () => number;
   log: Log;
-  /** The run may begin only after an answer (see `proceed`). */
-  ask: (run: Run) => void;
+  /** The run may go on only after an answer (see `proceed`). */
+  ask: (run: Run, want: Want) => void;
   finish: (run: Run, outcome: Outcome) => void;
   /** Told of each run of a step, where somebody measures. */
   onStep?: (work: string, step: string, outcome: StepOutcome, ms: number) => void;
@@ -64,22 +70,32 @@ export class Executor {
   /** The job whose step returned last of those that were waited for. */
   #returned: Job | undefined;
   #sweep: NodeJS.Timeout | undefined;
-  /** Errors that were logged. */
+  /** Warnings that were logged. */
   readonly #told = new Set<string>();
 
   constructor(parts: ExecutorParts) {
     this.#parts = parts;
   }
 
-  /** Starts or resumes a run. */
-  start(run: Run): void {
+  /** Starts or resumes a run, of which step number `allowed` may begin its at-most-once effect. */
+  start(run: Run, allowed?: number): void {
     const { work, prepared } = this.#contextOf(run.held);
     const job = new Job(run, work, prepared, this.#parts.log);
-    const kept = run.state as { input: unknown; index: number } | undefined;
+    job.allowed = allowed;
+    const { state } = run;
     run.state = undefined;
-    if (kept) return this.#advance(job, kept.input, kept.index);
+    if (run.isUnreadable || (state && state.index >= work.steps.length)) {
+      return this.#fail(job, 'state_not_kept', 'the state that it was granted with cannot be read');
+    }
     if (!prepared.ok) return this.#fail(job, 'bad_brief', prepared.message);
-    this.#check(job, prepared);
+    if (state) this.#advance(job, state.input, state.index);
+    else this.#check(job, prepared);
+  }
+
+  /** What its work calls a unit; undefined where it says nothing. */
+  keyOf(run: Run): string | undefined {
+    const { work, prepared } = this.#contextOf(run.held);
+    return unitKey(work, prepared, run);
   }
 
   /** Work and brief of a grant, looked up once for all its units. */
@@ -94,8 +110,7 @@ export class Executor {
 
   /** Goes on with a run that asked to begin. */
   proceed(run: Run): void {
-    const { input, index } = run.state as { input: unknown; index: number };
-    this.start(Object.assign(run, { state: { input, index } }));
+    this.start(run, run.begun ? run.state?.index : undefined);
   }
 
   /**
@@ -122,29 +137,14 @@ export class Executor {
     clearInterval(this.#sweep);
   }
 
-  /** Parses the unit and checks it by the work's schema. */
   #check(job: Job, prepared: Extract<Prepared, { ok: true }>): void {
-    const parsed = prepared.parser.parse(job.run.bytes, job.unit);
-    if (!parsed.ok) return this.#fail(job, parsed.code, parsed.message);
-    const { schema } = job.work.options;
-    if (!schema) return this.#advance(job, parsed.value, 0);
-    type Checked = { value?: unknown; issues?: readonly { message: string; path?: readonly unknown[] }[] };
-    const judge = (checked: Checked): void => {
-      if (!checked.issues) return this.#advance(job, checked.value, 0);
-      const issues = checked.issues.map(({ message, path }) =>
-        path?.length ? `${pathOf(path)}: ${message}` : message,
-      );
-      this.#fail(job, 'invalid_unit', `record ${job.unit + 1}: ${issues.join('; ')}`);
+    const judge = (checked: ParsedUnit): void => {
+      if (checked.ok) this.#advance(job, checked.value, 0);
+      else this.#fail(job, checked.code, checked.message);
     };
-    const broke = (error: unknown): void =>
-      this.#fail(job, 'invalid_unit', `record ${job.unit + 1}: the schema threw: ${messageOf(error)}`);
-    try {
-      const checked: unknown = schema['~standard'].validate(parsed.value);
-      if (isPromise(checked)) checked.then((value) => this.#onward(() => judge(value as Checked)), broke);
-      else judge(checked as Checked);
-    } catch (error) {
-      broke(error);
-    }
+    const checked = checkUnit(job.work, prepared, job.run);
+    if (isPromise(checked)) void checked.then((value) => this.#onward(() => judge(value)));
+    else judge(checked);
   }
 
   /** Runs the steps from number `index` on, until one does not return at once. */
@@ -155,12 +155,10 @@ export class Executor {
       const step = steps[i] as Step;
       if (job.run.stopped && !job.run.begun && !hadEffect(steps, i)) {
         const attempt = job.attemptOf(i);
+        job.run.state = { input: value, index: i };
         return this.#end(job, { kind: 'retry', step: i, attempt, delayMs: 0, code: 'stopped' }); // X5
       }
-      if (step.effect === 'at-most-once' && !job.run.begun) {
-        job.run.state = { input: value, index: i };
-        return this.#parts.ask(job.run);
-      }
+      if (this.#asks(job, i, value)) return;
       if (job.attemptOf(i) > step.retry.attempts + LOST_RUNS_MAX) {
         return this.#fail(
           job,
@@ -182,6 +180,37 @@ export class Executor {
       value = output;
     }
     this.#end(job, { kind: 'ok' });
+  }
+
+  /** Asks for what step number `index` needs before it begins: leave for its effect, its state kept (X6). */
+  #asks(job: Job, index: number, input: unknown): boolean {
+    const { run, work } = job;
+    const effect = work.steps[index]?.effect === 'at-most-once' && job.allowed !== index;
+    const state = work.steps[index - 1]?.checkpoint ? this.#stateAt(job, index, input) : undefined;
+    if (!effect && !state) return false;
+    run.state = { input, index };
+    this.#parts.ask(run, state ? { effect, state } : { effect });
+    return true;
+  }
+
+  /** The state that step number `index` begins with, unless it is kept already, or cannot be. */
+  #stateAt(job: Job, index: number, input: unknown): Uint8Array | undefined {
+    const { attempts, bytes, kept } = job.run;
+    if (kept?.step === index) return undefined;
+    const encoded = encodeState({ step: index, input, attempts }, bytes.length);
+    if (encoded.ok) return encoded.bytes;
+    const step = job.work.steps[index - 1] as Step;
+    this.#warnOnce(
+      `${job.work.name} ${step.name} checkpoint`,
+      'a checkpoint is not kept; its step may run again',
+      {
+        work: job.work.name,
+        step: step.name,
+        unit: job.effectKey,
+        error: `what it returned ${encoded.why}`,
+      },
+    );
+    return undefined;
   }
 
   #await(job: Job, index: number, input: unknown, promise: PromiseLike<unknown>): void {
@@ -226,18 +255,22 @@ export class Executor {
   /** Logs what a step threw: each distinct error once, so that a fault of a work shows and a flood does not. */
   #tell(job: Job, step: Step, error: unknown, message: string): void {
     const classed = error instanceof RetryableError || error instanceof PermanentError;
-    const key = `${job.work.name} ${step.name} ${message}`;
-    if (classed || error instanceof UnknownOutcomeError || this.#told.has(key)) return;
-    if (this.#told.size >= TOLD_MAX) return;
-    this.#told.add(key);
+    if (classed || error instanceof UnknownOutcomeError) return;
     const where = error instanceof Error ? (error.stack?.split('\n')[1]?.trim() ?? '') : '';
-    this.#parts.log.warn('a step threw; the same error is not logged again', {
+    const key = `${job.work.name} ${step.name} ${message}`;
+    this.#warnOnce(key, 'a step threw; the same error is not logged again', {
       work: job.work.name,
       step: step.name,
       unit: job.effectKey,
       error: message,
       where,
     });
+  }
+
+  #warnOnce(key: string, message: string, fields: Record<string, unknown>): void {
+    if (this.#told.has(key) || this.#told.size >= TOLD_MAX) return;
+    this.#told.add(key);
+    this.#parts.log.warn(message, fields);
   }
 
   /** Takes a job out of those that are waited for; false when its unit has ended without it. */
@@ -300,7 +333,7 @@ export class Executor {
   /** Ends a unit as failed: in a step, or before the first one. */
   #fail(job: Job, code: string, message: string, step?: Step): void {
     if (step) this.#ran(job, step, 'failed');
-    const { attempt } = job.run;
+    const attempt = job.attemptOf(step ? job.work.steps.indexOf(step) : 0);
     this.#end(job, { kind: 'failed', code: codeFrom(code), message, step: step?.name ?? '', attempt });
   }
 
@@ -343,15 +376,9 @@ export class Executor {
     if (step.effect !== 'at-most-once') {
       return this.#retry(job, job.index, job.input, 'step_timeout', message, undefined);
     }
-    const attempt = job.attemptOf(job.index);
+    const attempt = job.attemptOf(step ? job.work.steps.indexOf(step) : 0);
     this.#end(job, { kind: 'unknown', code: 'effect_unknown', message, step: step.name, attempt });
   }
-}
-
-function isPromise(value: unknown): value is PromiseLike<unknown> {
-  return (
-    typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function'
-  );
 }
 
 /** Whether a step before number `index` has an effect outside. */
@@ -366,11 +393,4 @@ function delayFrom(ms: number): number {
 
 function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
-}
-
-function pathOf(path: readonly unknown[]): string {
-  const keys = path.map((part) =>
-    typeof part === 'object' && part !== null && 'key' in part ? part.key : part,
-  );
-  return `field ${keys.join('.')}`;
 }

@@ -24,6 +24,8 @@ export class Job implements StepContext {
   timedOut = false;
   /** The thread that its step runs in. */
   thread: ThreadCall | undefined;
+  /** Index of the step whose at-most-once effect may begin. */
+  allowed: number | undefined;
   over = false;
   readonly #log: Log;
   #controller: AbortController | undefined;
@@ -46,7 +48,7 @@ export class Job implements StepContext {
   }
 
   get effectKey(): string {
-    return `${this.run.held.epic}.${this.run.unit}`;
+    return `${this.run.held.effects}.${this.run.unit}`;
   }
 
   get attempt(): number {
@@ -80,7 +82,7 @@ export class Job implements StepContext {
   }
 
   attemptOf(index: number): number {
-    return index === this.run.step ? this.run.attempt : 1;
+    return this.run.attempts[index] ?? 1;
   }
 
   /** Steps into step number `index` at monotonic time `nowMs` (0 where nobody measures). */

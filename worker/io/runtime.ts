@@ -59,7 +59,12 @@ export class WorkerRuntime {
   constructor(parts: WorkerParts) {
     this.#parts = parts;
     const { identity, random, heartbeatMs } = parts;
-    this.#core = new Worker({ identity, random, ...(heartbeatMs !== undefined && { heartbeatMs }) });
+    this.#core = new Worker({
+      identity,
+      random,
+      ...(heartbeatMs !== undefined && { heartbeatMs }),
+      keyOf: (run) => this.#executor.keyOf(run),
+    });
     this.#executor = new Executor({
       works: parts.works,
       preparations: this.#preparations,
@@ -68,8 +73,8 @@ export class WorkerRuntime {
       log: parts.log,
       ...(parts.onStep && { onStep: parts.onStep }),
       ...(parts.threads && { threads: parts.threads }),
-      ask: (run) => {
-        this.#core.ask(run);
+      ask: (run, want) => {
+        this.#core.ask(run, want);
         this.#schedule();
       },
       finish: (run, outcome) => {
@@ -209,7 +214,9 @@ export class WorkerRuntime {
     this.#executor.stretches.begin(nowMs);
     const output = this.#core.step(input, nowMs);
     if (this.#core.held > this.#heldMax) this.#heldMax = this.#core.held;
-    for (const { to, message } of output.messages) this.#parts.bus.send(to, encodeFrame(message));
+    for (const { to, message, payload } of output.messages) {
+      this.#parts.bus.send(to, encodeFrame(message, payload));
+    }
     for (const run of output.aborts) this.#executor.abort(run, 'the master stopped this unit');
     for (const { run, go } of output.proceeds) {
       if (go) this.#executor.proceed(run);

@@ -1,27 +1,49 @@
 /**
- * A store in one SQLite file: the journal and its checkpoint. Owns the file through a thread of its own,
- * so that no fsync stops the loop; what is in the file is `sqliteFile.ts`.
+ * A store in one SQLite file: the journal and its checkpoint, and the rows of units. Owns the file through a thread
+ * of its own, so that no fsync stops the loop; what is in the file is `sqliteFile.ts`.
  *
  * Q1: requests are carried out in the order they were made.
  * Q2: `synchronous=FULL`: what is acknowledged survives a power failure. (NORMAL lost acknowledged records
  *     in half of the images of a cut WAL that were tried, FULL in none.)
+ * Q3: a long read is made of short requests, and appends are carried out between them.
  */
 import { Worker } from 'node:worker_threads';
 import { type ErrorCode, GimmeError } from '../../../shared/core/errors.ts';
+import { HISTORY_BYTES_MAX } from '../../../shared/core/limits.ts';
+import { systemClock } from '../../../shared/io/clock.ts';
 import type { EpicRecord } from '../../core/records.ts';
-import type { Opened, Store } from '../store.ts';
-import { damaged } from './sqliteFile.ts';
+import { journaled, type UnitRow } from '../../core/rows.ts';
+import type { DuePage, DueQuery, HistoryEntry, Opened, RowsQuery, Store } from '../store.ts';
+import { packRows } from './rowPack.ts';
+import { type Append, damaged, type Entry } from './sqliteFile.ts';
 
 export type Request =
-  | { id: number; type: 'open'; dir: string }
-  | { id: number; type: 'append'; records: string }
-  | { id: number; type: 'checkpoint'; epics: string[] }
+  | { id: number; type: 'open'; dir: string; historyBytesMax: number }
+  | { id: number; type: 'append'; append: Append }
+  | { id: number; type: 'checkpoint'; records: string[]; epics: string[] }
+  | { id: number; type: 'units'; query: RowsQuery }
+  | { id: number; type: 'due'; query: DueQuery }
+  | { id: number; type: 'history'; after: number; limit: number }
   | { id: number; type: 'close' };
+/** What a request of the same name is answered with. */
+export type Answer = {
+  opened?: { term: number; records: string[] };
+  units?: { rows: UnitRow[]; end: boolean };
+  due?: DuePage;
+  history?: Entry[];
+};
 export type Reply =
-  | { id: number; ok: true; opened?: { term: number; records: string[] } }
+  | ({ id: number; ok: true } & Answer)
   | { id: number; ok: false; code: ErrorCode; message: string };
 
-type Waiting = { resolve: (reply: Extract<Reply, { ok: true }>) => void; reject: (error: Error) => void };
+export type SqliteOptions = {
+  /** Time of the entries in the history. */
+  wallMs?: () => number;
+  /** Bytes of history that are kept. Defaults to HISTORY_BYTES_MAX. */
+  historyBytesMax?: number;
+};
+
+type Waiting = { resolve: (answer: Answer) => void; reject: (error: Error) => void };
 /** A request without its number. */
 type Asked = Request extends infer R ? (R extends Request ? Omit<R, 'id'> : never) : never;
 
@@ -29,6 +51,8 @@ export class SqliteStore implements Store {
   readonly kind = 'sqlite';
   readonly description: string;
   readonly #dir: string;
+  readonly #historyBytesMax: number;
+  readonly #wallMs: () => number;
   readonly #thread: Worker;
   readonly #waiting = new Map<number, Waiting>();
   #next = 1;
@@ -36,8 +60,11 @@ export class SqliteStore implements Store {
   #ended: GimmeError | undefined;
 
   /** `dir` is the data directory; the file in it is `journal.db`. */
-  constructor(dir: string) {
+  constructor(dir: string, options: SqliteOptions = {}) {
+    const { wallMs = () => systemClock.wallMs(), historyBytesMax = HISTORY_BYTES_MAX } = options;
     this.#dir = dir;
+    this.#wallMs = wallMs;
+    this.#historyBytesMax = historyBytesMax;
     this.description = `sqlite ${dir}`;
     this.#thread = startThread();
     this.#thread.on('message', (reply: Reply) => this.#answer(reply));
@@ -45,13 +72,14 @@ export class SqliteStore implements Store {
     this.#thread.on('exit', () => this.#fail(new Error('its thread ended')));
   }
 
-  /** Throws data_in_use, data_newer, data_corrupt or store_failed. */
+  /** Throws data_in_use, data_newer, data_older, data_corrupt or store_failed. */
   async open(): Promise<Opened> {
-    const { opened } = await this.#ask({ type: 'open', dir: this.#dir }).catch(async (error: unknown) => {
+    const open = { type: 'open', dir: this.#dir, historyBytesMax: this.#historyBytesMax } as const;
+    const { opened } = await this.#ask(open).catch(async (error: unknown) => {
       await this.#thread.terminate();
       throw error;
     });
-    if (!opened) throw new GimmeError('internal', 'the store opened without saying what is in it');
+    if (!opened) throw unanswered('open');
     try {
       const records = opened.records.flatMap((text) => JSON.parse(text) as EpicRecord[]);
       return { term: opened.term, records };
@@ -63,11 +91,54 @@ export class SqliteStore implements Store {
 
   /** Throws disk_full (nothing was written; try again) or store_failed. */
   async append(records: readonly EpicRecord[]): Promise<void> {
-    await this.#ask({ type: 'append', records: JSON.stringify(records) });
+    const rows = packRows(records);
+    const append: Append = {
+      wallMs: this.#wallMs(),
+      records: JSON.stringify(records.map(journaled)),
+      submitted: records.filter(({ k }) => k === 'epic-submitted').map(({ epic }) => epic),
+      ...(rows && { rows }),
+    };
+    await this.#ask({ type: 'append', append }, rows ? [rows.block.buffer] : []);
   }
 
   async checkpoint(records: readonly EpicRecord[]): Promise<void> {
-    await this.#ask({ type: 'checkpoint', epics: records.map((record) => JSON.stringify([record])) });
+    const epics = records.map(({ epic }) => epic);
+    await this.#ask({
+      type: 'checkpoint',
+      records: records.map((record) => JSON.stringify([record])),
+      epics,
+    });
+  }
+
+  async units(query: RowsQuery): Promise<UnitRow[]> {
+    const page: UnitRow[] = [];
+    for (let after = query.after ?? -1; ; after = page.at(-1)?.unit ?? after) {
+      const rest = { ...query, after, limit: query.limit - page.length };
+      const { units } = await this.#ask({ type: 'units', query: rest });
+      if (!units) throw unanswered('units');
+      page.push(...units.rows);
+      if (units.end) return page;
+    }
+  }
+
+  async due(query: DueQuery): Promise<DuePage> {
+    const { due } = await this.#ask({ type: 'due', query });
+    if (!due) throw unanswered('due');
+    return due;
+  }
+
+  async history({ after, limit }: { after: number; limit: number }): Promise<HistoryEntry[]> {
+    const page: HistoryEntry[] = [];
+    while (page.length < limit) {
+      const from = page.at(-1)?.seq ?? after;
+      const { history } = await this.#ask({ type: 'history', after: from, limit: limit - page.length });
+      if (!history) throw unanswered('history');
+      if (history.length === 0) break;
+      for (const entry of history) {
+        page.push({ ...entry, records: JSON.parse(entry.records) as EpicRecord[] });
+      }
+    }
+    return page;
   }
 
   async close(): Promise<void> {
@@ -75,12 +146,12 @@ export class SqliteStore implements Store {
     await this.#thread.terminate();
   }
 
-  #ask(request: Asked): Promise<Extract<Reply, { ok: true }>> {
+  #ask(request: Asked, moved: ArrayBuffer[] = []): Promise<Answer> {
     const id = this.#next++;
     return new Promise((resolve, reject) => {
       if (this.#ended) return reject(this.#ended);
       this.#waiting.set(id, { resolve, reject });
-      this.#thread.postMessage({ ...request, id });
+      this.#thread.postMessage({ ...request, id }, moved);
     });
   }
 
@@ -97,6 +168,10 @@ export class SqliteStore implements Store {
     for (const waiting of this.#waiting.values()) waiting.reject(this.#ended);
     this.#waiting.clear();
   }
+}
+
+function unanswered(request: string): GimmeError {
+  return new GimmeError('internal', `the store's thread did not answer ${request}`);
 }
 
 /** Starts the thread from the build, or from source, which a thread on Node 20 does not read by itself. */

@@ -1,36 +1,48 @@
 /**
- * What is in a master's SQLite file, and how it is read and written. One process owns a data directory:
- * the file is locked for as long as it is open, and the lock goes with the process.
+ * A master's SQLite file: the journal with its history, the checkpoint, and the rows of units (`sqliteRows.ts`).
+ * One process owns a data directory: the file is locked for as long as it is open, and the lock goes with the process.
  *
- * K1: a newer schema is refused before anything is written.
  * K2: each boot gets the next number, durably, before anything else: it fences the boots before it.
+ * K3: an append is one transaction: its records and what they do to the rows are there together or not at all.
+ * K4: entries of the journal are numbered without a repeat: only those that a checkpoint covers are ever deleted,
+ *     and how far that is is kept beside them.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { type ErrorCode, GimmeError } from '../../../shared/core/errors.ts';
+import { HISTORY_FORGOTTEN_MAX, STORE_READ_BYTES } from '../../../shared/core/limits.ts';
+import type { DuePage, DueQuery, RowsQuery } from '../store.ts';
+import { type PackedRows, unpackRows } from './rowPack.ts';
+import { SqliteRows } from './sqliteRows.ts';
+import { checkSchema, migrate } from './sqliteSchema.ts';
 
-/** Each entry brings the schema from its place in this list to the next. */
-const MIGRATIONS = [
-  `CREATE TABLE boots (term INTEGER PRIMARY KEY);
-   CREATE TABLE journal (seq INTEGER PRIMARY KEY, records TEXT NOT NULL);
-   CREATE TABLE checkpoint (epic TEXT PRIMARY KEY, record TEXT NOT NULL) WITHOUT ROWID;`,
-  // Epics come back in the order they were submitted, which says which of two of one name is the newer.
-  `CREATE TABLE ordered (seq INTEGER PRIMARY KEY, record TEXT NOT NULL);
-   INSERT INTO ordered (record) SELECT record FROM checkpoint ORDER BY json_extract(record, '$[0].wallMs');
-   DROP TABLE checkpoint;
-   ALTER TABLE ordered RENAME TO checkpoint;`,
-];
+/** What one append brings: records as JSON, the epics submitted in them, and what they do to rows. */
+export type Append = { wallMs: number; records: string; submitted: string[]; rows?: PackedRows };
+/** An entry of the journal with its records as JSON. */
+export type Entry = { seq: number; wallMs: number; records: string };
+
+/** A file that is left longer than this by a large transaction is cut to it. */
+const WAL_BYTES_KEPT = 64 * 1024 * 1024;
 
 export class SqliteFile {
   readonly dir: string;
+  readonly #historyBytesMax: number;
   readonly #database: Database.Database;
+  readonly #rows: SqliteRows;
   readonly #insert: Database.Statement;
+  readonly #submitted: Database.Statement;
+  readonly #append: (append: Append) => void;
   readonly #term: number;
+  /** Number of the last entry. */
+  #seq = 0;
+  /** Bytes of the entries that no checkpoint covers. */
+  #uncovered = 0;
 
-  constructor(dir: string) {
+  constructor(dir: string, historyBytesMax: number) {
     this.dir = dir;
+    this.#historyBytesMax = historyBytesMax;
     this.#database = new Database(join(dir, 'journal.db'), { timeout: 200 });
     try {
       this.#own();
@@ -40,49 +52,110 @@ export class SqliteFile {
       throw error;
     }
     writeFileSync(join(dir, 'owner'), `process ${process.pid} on ${hostname()}`);
-    this.#insert = this.#database.prepare('INSERT INTO journal (records) VALUES (?)');
+    this.#rows = new SqliteRows(this.#database);
+    this.#insert = this.#database.prepare('INSERT INTO journal (seq, wall, records) VALUES (?, ?, ?)');
+    this.#submitted = this.#database.prepare('INSERT OR REPLACE INTO epics (epic, since) VALUES (?, ?)');
+    this.#append = this.#database.transaction((append: Append) => this.#write(append));
   }
 
   /** The number of this boot, and the records: the checkpoint, then what came after it. */
   read(): { term: number; records: string[] } {
-    const rows = this.#database.prepare('SELECT record AS text FROM checkpoint ORDER BY seq').all();
-    const later = this.#database.prepare('SELECT records AS text FROM journal ORDER BY seq').all();
-    return { term: this.#term, records: [...rows, ...later].map((row) => (row as { text: string }).text) };
+    const { covered } = this.#database.prepare('SELECT covered FROM history').get() as { covered: number };
+    const records = this.#database.prepare('SELECT record FROM checkpoint ORDER BY seq').pluck().all();
+    const later = this.#database.prepare('SELECT seq, records FROM journal WHERE seq > ? ORDER BY seq');
+    this.#seq = covered;
+    for (const entry of later.iterate(covered) as IterableIterator<Entry>) {
+      this.#seq = entry.seq;
+      this.#uncovered += Buffer.byteLength(entry.records);
+      records.push(entry.records);
+    }
+    return { term: this.#term, records: records as string[] };
   }
 
-  append(records: string): void {
-    this.#insert.run(records);
+  append(append: Append): void {
+    this.#append(append);
+    this.#seq += 1;
+    this.#uncovered += Buffer.byteLength(append.records);
   }
 
-  checkpoint(epics: readonly string[]): void {
+  /** `epics` are those that the records are about. */
+  checkpoint(records: readonly string[], epics: readonly string[]): void {
     const put = this.#database.prepare('INSERT INTO checkpoint (record) VALUES (?)');
+    const cover = this.#database.prepare('UPDATE history SET covered = ?, bytes = bytes + ?');
+    const forget = this.#database.prepare(
+      'DELETE FROM epics WHERE epic NOT IN (SELECT value FROM json_each(?))',
+    );
     this.#database.transaction(() => {
-      this.#database.exec('DELETE FROM checkpoint; DELETE FROM journal;');
-      for (const record of epics) put.run(record);
+      this.#database.exec('DELETE FROM checkpoint');
+      for (const record of records) put.run(record);
+      cover.run(this.#seq, this.#uncovered);
+      forget.run(JSON.stringify(epics));
+      this.#forgetHistory();
     })();
+    this.#uncovered = 0;
+  }
+
+  units(query: RowsQuery): { rows: DuePage['rows']; end: boolean } {
+    return this.#rows.units(query);
+  }
+
+  due(query: DueQuery): DuePage {
+    return this.#rows.due(query);
+  }
+
+  /** The first entries after number `after`: at most `limit`, and as many as are read at once. */
+  history(after: number, limit: number): Entry[] {
+    const entries: Entry[] = [];
+    const select = 'SELECT seq, wall AS wallMs, records FROM journal WHERE seq > ? ORDER BY seq LIMIT ?';
+    let left = STORE_READ_BYTES;
+    for (const entry of this.#database.prepare(select).iterate(after, limit) as IterableIterator<Entry>) {
+      entries.push(entry);
+      left -= entry.records.length;
+      if (left <= 0) break;
+    }
+    return entries;
   }
 
   close(): void {
     this.#database.close();
   }
 
-  /** Takes the lock, checks the schema and brings it up to date (K1). */
+  /** K3 */
+  #write({ wallMs, records, submitted, rows }: Append): void {
+    const seq = this.#seq + 1;
+    this.#insert.run(seq, wallMs, records);
+    for (const epic of submitted) this.#submitted.run(epic, seq);
+    if (rows) this.#rows.apply(unpackRows(rows));
+  }
+
+  /** Deletes entries from before the oldest known epic, and the oldest ones beyond the limit. */
+  #forgetHistory(): void {
+    const first = this.#database.prepare('SELECT min(since) FROM epics').pluck().get() as number | null;
+    let left = this.#database.prepare('SELECT bytes FROM history').pluck().get() as number;
+    let upTo = 0;
+    // Nothing else is uncovered by now, so what is deleted is covered (K4).
+    const oldest = 'SELECT seq, octet_length(records) AS bytes FROM journal ORDER BY seq LIMIT ?';
+    const entries = this.#database.prepare(oldest).iterate(HISTORY_FORGOTTEN_MAX);
+    for (const { seq, bytes } of entries as IterableIterator<{ seq: number; bytes: number }>) {
+      if (seq >= (first ?? this.#seq + 1) && left <= this.#historyBytesMax) break;
+      upTo = seq;
+      left -= bytes;
+    }
+    this.#database.prepare('DELETE FROM journal WHERE seq <= ?').run(upTo);
+    this.#database.prepare('UPDATE history SET bytes = ?').run(left);
+  }
+
+  /** Takes the lock, checks the schema (K1) and brings it up to date. */
   #own(): void {
     const database = this.#database;
     database.pragma('locking_mode = EXCLUSIVE');
-    const version = database.pragma('user_version', { simple: true }) as number;
-    if (version > MIGRATIONS.length) {
-      const text = `the data directory ${this.dir} was written by a newer version (schema ${version}, this one knows`;
-      throw new GimmeError('data_newer', `${text} ${MIGRATIONS.length}); run that version or another --data`);
-    }
+    checkSchema(database, this.dir);
     database.pragma('journal_mode = WAL');
     database.pragma('synchronous = FULL');
-    database.transaction(() => {
-      for (const migration of MIGRATIONS.slice(version)) database.exec(migration);
-      database.pragma(`user_version = ${MIGRATIONS.length}`);
-    })();
+    database.pragma(`journal_size_limit = ${WAL_BYTES_KEPT}`);
     const fault = database.pragma('quick_check(1)', { simple: true });
     if (fault !== 'ok') throw damaged(this.dir, String(fault));
+    migrate(database);
   }
 
   /** K2 */

@@ -1,7 +1,7 @@
 /** The thread that owns the SQLite file: carries out one request after the other. */
 import { parentPort } from 'node:worker_threads';
 import { unreachable } from '../../../shared/core/errors.ts';
-import type { Reply, Request } from './sqlite.ts';
+import type { Answer, Reply, Request } from './sqlite.ts';
 import { SqliteFile, sqliteFault } from './sqliteFile.ts';
 
 let file: SqliteFile | undefined;
@@ -17,17 +17,23 @@ parentPort?.on('message', (request: Request) => {
   parentPort?.postMessage(reply);
 });
 
-function carryOut(request: Request): { opened?: { term: number; records: string[] } } {
+function carryOut(request: Request): Answer {
   switch (request.type) {
     case 'open':
-      file = new SqliteFile(request.dir);
+      file = new SqliteFile(request.dir, request.historyBytesMax);
       return { opened: file.read() };
     case 'append':
-      opened().append(request.records);
+      opened().append(request.append);
       return {};
     case 'checkpoint':
-      opened().checkpoint(request.epics);
+      opened().checkpoint(request.records, request.epics);
       return {};
+    case 'units':
+      return { units: opened().units(request.query) };
+    case 'due':
+      return { due: opened().due(request.query) };
+    case 'history':
+      return { history: opened().history(request.after, request.limit) };
     case 'close':
       file?.close();
       file = undefined;

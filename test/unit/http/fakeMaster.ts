@@ -44,6 +44,22 @@ export class FakeMaster implements MasterApi {
     return Promise.resolve(this.change(id, { state: 'cancelled', reason }));
   }
 
+  pause(id: string, reason: string): Promise<EpicStatus> {
+    const epic = this.all.find((e) => e.id === id);
+    if (epic) epic.paused = reason;
+    return epic
+      ? Promise.resolve(epic)
+      : Promise.reject(new GimmeError('not_found', `there is no epic ${id}`));
+  }
+
+  resume(id: string): Promise<EpicStatus> {
+    const epic = this.all.find((e) => e.id === id);
+    if (epic) delete epic.paused;
+    return epic
+      ? Promise.resolve(epic)
+      : Promise.reject(new GimmeError('not_found', `there is no epic ${id}`));
+  }
+
   workers(): WorkerView[] {
     return this.offered;
   }

@@ -116,7 +116,7 @@ describe('cancel', () => {
     const rig = new Rig();
     rig.submit('e', 'job', 100);
     cancel(rig);
-    rig.step({ type: 'read-failed', epic: 'e', first: 0, message: 'the spool is gone' });
+    rig.step({ type: 'read-failed', epic: 'e', first: 0, message: 'the spool is gone', damaged: false });
     assert.equal(rig.wrote('epic-finished')[0]?.outcome, 'cancelled');
   });
 

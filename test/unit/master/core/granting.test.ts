@@ -45,7 +45,7 @@ describe('the way to a grant', () => {
     const rig = new Rig();
     rig.submit('e', 'job', 3);
     rig.hello('w', [work('job')], 3);
-    rig.step({ type: 'read-failed', epic: 'e', first: 0, message: 'no such file' });
+    rig.step({ type: 'read-failed', epic: 'e', first: 0, message: 'no such file', damaged: false });
     assert.equal(rig.out.reads.length, 0);
     rig.hello('w', [work('job')], 3);
     const { reads } = rig.pass(6_000);
@@ -62,7 +62,7 @@ describe('the way to a grant', () => {
     rig.hello('v', [work('job')], 0);
     rig.gimme('w', n, 2, [{ epic: 'e', term: 7, n, back: [2, 4] }]);
     assert.equal(rig.out.reads.length, 1, 'its bytes were dropped when all was granted');
-    rig.step({ type: 'read-failed', epic: 'e', first: 0, message: 'no such file' });
+    rig.step({ type: 'read-failed', epic: 'e', first: 0, message: 'no such file', damaged: false });
     rig.gimme('w', n, 2, [{ epic: 'e', term: 7, n, ok: [0, 1] }]);
     assert.equal(rig.out.reads.length, 0);
     assert.equal(rig.pass(6_000).reads.length, 1);

@@ -54,11 +54,11 @@ test('what its holder claims is not listed, and what it had begun without coming
 
 test('a unit that was parked had no holder: it is not listed and waits on', () => {
   const { before, n } = interrupted(['at-least-once']);
-  const later = { unit: 9, attempt: 2, step: 0, delayMs: 60_000, code: 'smtp_deferred' };
+  const later = { unit: 9, attempt: 2, step: 0, delayMs: 60_000, code: 'smtp_deferred', brings: 1 } as const;
   before.report('w', 'e', n, { ok: [3, 9], later: [later] });
   const rig = restarted(before);
   rig.tick(1);
   rig.pass(2 * LEASE_MS);
   assert.deepEqual(rig.wrote('lease-expired'), []);
-  assert.equal(rig.core.state.live.get('e')?.delayedCount, 1);
+  assert.equal(rig.epic('e').parked.count, 1);
 });

@@ -6,8 +6,11 @@ import type { EpicRecord, EpicRecordOf } from '../../../../master/core/records.t
 import { sealOf } from '../../../../master/core/seal.ts';
 import type { BadUnit, Batch } from '../../../../master/core/source.ts';
 import type { CoreSettings, Outgoing, ReadWanted, StepOutput } from '../../../../master/core/state.ts';
+import { Rows } from '../../../../master/io/stores/rows.ts';
 import type { Totals } from '../../../../shared/protocol/api.ts';
+import { prefixed, type UnitBytes, unitsOf } from '../../../../shared/protocol/codec.ts';
 import type {
+  Brings,
   Effect,
   GrantReport,
   Heartbeat,
@@ -32,12 +35,30 @@ export function work(name: string, effects: Effect[] = ['none'], hash = `${name}
   return { name, hash, steps: effects.map((effect, i) => ({ name: `s${i}`, effect })) };
 }
 
+/** What the listed units of a message bring: `unit 7` for the bytes of unit 7, `state 7` for its state. */
+function payloadOf(message: WorkerMessage): UnitBytes {
+  const items: Uint8Array[] = [];
+  const bring = ({ unit, brings = 0 }: { unit: number; brings?: Brings }): void => {
+    if (brings > 0) items.push(prefixed(Buffer.from(`unit ${unit}`)));
+    if (brings > 1) items.push(prefixed(Buffer.from(`"state ${unit}"`)));
+  };
+  if (message.t === 'begin') for (const item of message.saved ?? []) bring(item);
+  if (message.t === 'gimme') {
+    for (const { failed = [], unknown = [], later = [] } of message.reports) {
+      for (const item of [...failed, ...unknown, ...later]) bring(item);
+    }
+  }
+  return unitsOf(Buffer.concat(items));
+}
+
 export class Rig {
   readonly core: Master;
   nowMs = 1_000;
   /** Output of the last step. */
-  out: StepOutput = { records: [], messages: [], reads: [], waits: [], wakeAt: 0 };
+  out: StepOutput = { records: [], messages: [], reads: [], dues: [], waits: [], wakeAt: 0 };
   readonly records: EpicRecord[] = [];
+  /** What a store would have. */
+  readonly rows = new Rows();
   /** `at` of each session's last demand. */
   readonly #at = new Map<string, number>();
 
@@ -49,6 +70,7 @@ export class Rig {
   step(input: MasterInput): StepOutput {
     this.out = this.core.step(input, { monoMs: this.nowMs, wallMs: WALL_MS + this.nowMs });
     this.records.push(...this.out.records);
+    for (const record of this.out.records) this.rows.apply(record);
     return this.out;
   }
 
@@ -61,13 +83,14 @@ export class Rig {
   /** Ticks as often as it asks for until this much time has gone by; returns all it said and wrote. */
   pass(ms: number): StepOutput {
     const untilMs = this.nowMs + ms;
-    const all: StepOutput = { records: [], messages: [], reads: [], waits: [], wakeAt: 0 };
+    const all: StepOutput = { records: [], messages: [], reads: [], dues: [], waits: [], wakeAt: 0 };
     while (this.nowMs < untilMs) {
       this.nowMs = Math.min(untilMs, Math.max(this.nowMs + 1, this.out.wakeAt));
       const out = this.step({ type: 'tick' });
       all.records.push(...out.records);
       all.messages.push(...out.messages);
       all.reads.push(...out.reads);
+      all.dues.push(...out.dues);
     }
     this.out = all;
     return all;
@@ -79,7 +102,7 @@ export class Rig {
   }
 
   say(from: string, message: WorkerMessage): StepOutput {
-    return this.step({ type: 'message', from, message });
+    return this.step({ type: 'message', from, message, payload: payloadOf(message) });
   }
 
   hello(from: string, works: WorkManifest[], level: number, more: Partial<Hello> = {}): StepOutput {
@@ -122,6 +145,13 @@ export class Rig {
   read(bad: BadUnit[] = [], wanted: ReadWanted[] = this.out.reads): StepOutput {
     assert.equal(wanted.length, 1, 'one read is wanted');
     return this.step({ type: 'batch', ...this.batchFor(wanted[0] as ReadWanted, bad) });
+  }
+
+  /** Answers the one look at parked units that the last step asked for. */
+  due(): StepOutput {
+    const [wanted, ...more] = this.out.dues;
+    assert.ok(wanted && more.length === 0, 'one look at parked units is wanted');
+    return this.step({ type: 'due', epic: wanted.epic, due: this.rows.due(wanted) });
   }
 
   batchFor({ epic, offset, first, units }: ReadWanted, bad: BadUnit[] = []): { epic: string; batch: Batch } {

@@ -101,16 +101,25 @@ describe('reports', () => {
   test('a unit for later waits until it is due and goes on at its step', () => {
     const rig = new Rig({ leaseMs: 60_000 });
     const n = rig.granted(2);
-    rig.gimme('w', n, 2, [{ epic: 'e', term: 7, n, ok: [0, 1], later: [later(1, 5_000)] }]);
-    assert.equal(rig.wrote('delayed')[0]?.units[0]?.unit, 1);
+    const waits = { ...later(1, 5_000), brings: 2 } as const;
+    rig.gimme('w', n, 2, [{ epic: 'e', term: 7, n, ok: [0, 1], later: [waits] }]);
+    assert.equal(rig.wrote('parked')[0]?.units[0]?.unit, 1);
     assert.deepEqual(rig.totals('e'), { read: 2, succeeded: 1, outstanding: 1 });
-    assert.equal(rig.core.state.live.get('e')?.delayedCount, 1);
+    assert.deepEqual([rig.epic('e').parked.count, rig.epic('e').extents], [1, []], 'nothing waits for it');
     rig.pass(4_990);
-    assert.equal(rig.out.reads.length + rig.sent('work').length, 0, 'not before it is due');
+    assert.equal(rig.out.dues.length + rig.sent('work').length, 0, 'not before it is due');
     rig.pass(20);
-    rig.read();
+    rig.due();
+    assert.deepEqual(rig.wrote('unparked')[0]?.units, [1, 2]);
     const [grant] = rig.sent('work', 'w');
-    assert.deepEqual([grant?.units, grant?.again], [[1, 2], [{ unit: 1, attempt: 2, step: 0 }]]);
+    const again = [{ unit: 1, attempt: 2, step: 0, state: true }];
+    assert.deepEqual([grant?.units, grant?.again], [[1, 2], again]);
+    assert.equal(
+      Buffer.concat(rig.outgoing('work')[0]?.payload ?? [])
+        .toString('latin1')
+        .replace(/\0+./g, '|'),
+      '|unit 1|"state 1"',
+    );
   });
 
   test('reports of an unknown epic or of units that were never read are answered and change nothing', () => {

@@ -30,7 +30,7 @@ describe('reports', () => {
     rig.pass(RESEND_MS - BEAT_MS);
     assert.deepEqual(rig.reports(), []);
     rig.pass(2 * BEAT_MS);
-    const report = { unit: 0, code: 'x', message: 'm', step: 's0', attempt: 1 };
+    const report = { unit: 0, code: 'x', message: 'm', step: 's0', attempt: 1, brings: 1 };
     assert.deepEqual(rig.reports(), [{ epic: 'e', term: 1, n: 1, failed: [report] }]);
   });
 
@@ -167,7 +167,7 @@ describe('retries', () => {
     const rig = Rig.known(1);
     rig.work(1, [0, 2]);
     const run = rig.start();
-    run.state = 'rendered';
+    run.state = { index: 0, input: 'rendered' };
     rig.finish(run, retry(500));
     assert.equal(rig.core.running, 0);
     const other = rig.start();
@@ -178,7 +178,7 @@ describe('retries', () => {
     assert.equal(rig.core.held, 2, 'it counts as held');
     rig.pass(1);
     const back = rig.start();
-    assert.deepEqual([back === run, back.attempt, back.state], [true, 2, 'rendered']);
+    assert.deepEqual([back === run, back.attempts, back.state?.input], [true, [2], 'rendered']);
     rig.finish(back);
     rig.pass(REPORT_AFTER_MS);
     assert.deepEqual(rig.reports().at(-1)?.ok, [0, 1]);
@@ -189,7 +189,7 @@ describe('retries', () => {
     rig.work(1, [0, 1]);
     rig.finish(rig.start(), { ...retry(LOCAL_DELAY_MAX_MS + 0.5), attempt: 3 } as never);
     rig.pass(REPORT_AFTER_MS);
-    const later = { unit: 0, attempt: 3, step: 0, delayMs: LOCAL_DELAY_MAX_MS + 1, code: 'x' };
+    const later = { unit: 0, attempt: 3, step: 0, delayMs: LOCAL_DELAY_MAX_MS + 1, code: 'x', brings: 1 };
     assert.deepEqual(rig.reports(), [{ epic: 'e', term: 1, n: 1, later: [later] }]);
   });
 
@@ -197,7 +197,7 @@ describe('retries', () => {
     const rig = Rig.known();
     rig.work(1, [0, 2], { again: [{ unit: 1, attempt: 4, step: 2 }] });
     const [fresh, again] = [rig.start(), rig.start()];
-    assert.deepEqual([fresh.attempt, fresh.step, again.attempt, again.step], [1, 0, 4, 2]);
+    assert.deepEqual([fresh.attempts, again.attempts], [[], [1, 1, 4]]);
   });
 });
 

@@ -1,0 +1,65 @@
+/**
+ * Changes of rows on their way to the store's thread: one text and one block of bytes. That is much cheaper to hand
+ * over than as many objects, and the block moves without being copied again. (Bytes that come from a worker are
+ * parts of a frame that others use too, so they cannot move themselves.)
+ */
+import type { EpicRecord, UnitData } from '../../core/records.ts';
+import { type RowChange, rowChanges, type UnitRow } from '../../core/rows.ts';
+
+export type PackedRows = { changes: string; block: Uint8Array<ArrayBuffer> };
+
+type Put = Extract<RowChange, { op: 'put' }>;
+/** In place of a row's data, how much of the block it is. */
+type PackedPut = { op: 'put'; row: Omit<UnitRow, 'data'>; bytes?: number; state?: number };
+type PackedChange = Exclude<RowChange, Put> | PackedPut;
+
+/** What these records do to the rows; nothing for the most of them, which leave the rows alone. */
+export function packRows(records: readonly EpicRecord[]): PackedRows | undefined {
+  const packed: PackedChange[] = [];
+  const parts: Uint8Array[] = [];
+  for (const record of records) {
+    for (const change of rowChanges(record)) {
+      if (change.op !== 'put') {
+        packed.push(change);
+        continue;
+      }
+      const { data, ...row } = change.row;
+      packed.push({ op: 'put', row, ...sizesOf(data) });
+      if (data) parts.push(data.bytes);
+      if (data?.state) parts.push(data.state);
+    }
+  }
+  return packed.length === 0 ? undefined : { changes: JSON.stringify(packed), block: joined(parts) };
+}
+
+export function unpackRows({ changes, block }: PackedRows): RowChange[] {
+  let at = 0;
+  const take = (bytes: number): Uint8Array => {
+    at += bytes;
+    return block.subarray(at - bytes, at);
+  };
+  return (JSON.parse(changes) as PackedChange[]).map((change): RowChange => {
+    if (change.op !== 'put') return change;
+    const { row, bytes, state } = change;
+    if (bytes === undefined) return { op: 'put', row };
+    const data = { bytes: take(bytes), ...(state !== undefined && { state: take(state) }) };
+    return { op: 'put', row: { ...row, data } };
+  });
+}
+
+function sizesOf(data: UnitData | undefined): { bytes?: number; state?: number } {
+  if (!data) return {};
+  return data.state ? { bytes: data.bytes.length, state: data.state.length } : { bytes: data.bytes.length };
+}
+
+function joined(parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
+  let size = 0;
+  for (const part of parts) size += part.length;
+  const block = new Uint8Array(size);
+  let at = 0;
+  for (const part of parts) {
+    block.set(part, at);
+    at += part.length;
+  }
+  return block;
+}
