@@ -102,10 +102,7 @@ export class MasterRuntime implements MasterApi {
       ...parts,
       sourceOf: (epic) => (this.#core.state.ledger.epics.get(epic) as Epic).source,
       settled: () => this.#journal.settled(),
-      answer: (input) => {
-        this.#step(input);
-        if (input.type === 'batch') this.depths.observeEpics();
-      },
+      answer: (input) => this.#step(input),
     });
     this.depths = new Depths(this.#core.state, parts.bus);
   }
@@ -118,10 +115,8 @@ export class MasterRuntime implements MasterApi {
 
   /** Spools of the epics that are known: those that are over may be tried again. */
   spools(): Set<string> {
-    const ids = new Set<string>();
-    for (const { source } of this.#core.state.ledger.epics.values())
-      if (source.type === 'spool') ids.add(source.id);
-    return ids;
+    const epics = [...this.#core.state.ledger.epics.values()];
+    return new Set(epics.flatMap(({ source }) => (source.type === 'spool' ? [source.id] : [])));
   }
 
   /** Has an observer told of what happens from now on. */
@@ -302,6 +297,7 @@ export class MasterRuntime implements MasterApi {
     const { clock } = this.#parts;
     const output = this.#core.step(input, { wallMs: clock.wallMs(), monoMs: clock.monoMs() });
     this.#journal.take(output.records, output.messages, this.#core.state.recorded);
+    if (input.type === 'batch') this.depths.observeEpics();
     this.#lookups.start(output);
     for (const { work, ms } of output.waits) this.#observer?.granted(work, ms);
     this.#wake(output.wakeAt);

@@ -8,7 +8,8 @@ import { decodeMasterMessage, encodeFrame } from '../../shared/protocol/codec.ts
 import type { MasterMessage, WorkerMessage, WorkManifest } from '../../shared/protocol/messages.ts';
 import type { Run } from '../../worker/core/held.ts';
 import type { Outcome } from '../../worker/core/outcomes.ts';
-import { Worker, type WorkerInput, type WorkerOutput } from '../../worker/core/worker.ts';
+import type { WorkerOutput } from '../../worker/core/output.ts';
+import { Worker, type WorkerInput } from '../../worker/core/worker.ts';
 import type { Dice } from './dice.ts';
 import { Process } from './process.ts';
 import type { Timeline } from './timeline.ts';

@@ -32,6 +32,7 @@ import type { Run } from './held.ts';
 import { Holdings, type KeyOf } from './holdings.ts';
 import { KnownBriefs } from './knownBriefs.ts';
 import type { Outcome } from './outcomes.ts';
+import { blankOutput, type WorkerOutput } from './output.ts';
 import { StepTallies } from './stepTallies.ts';
 
 export type WorkerIdentity = {
@@ -50,26 +51,6 @@ export type WorkerInput =
   | { type: 'tick' }
   | { type: 'brief-ready'; work: string; hash: string }
   | { type: 'drain' };
-
-type WorkerTo = { to: 'masters' } | { to: 'master'; id: string };
-
-export type WorkerOutput = {
-  /** To the master that owns this worker's session, or to all masters while none is known; each with its payload. */
-  messages: { to: WorkerTo; message: WorkerMessage; payload: readonly Uint8Array[] }[];
-  /** Runs that may (or may not) begin their effect. */
-  proceeds: { run: Run; go: boolean }[];
-  /** Runs whose signal is to fire: their outcome is decided elsewhere. They still report. */
-  aborts: Run[];
-  /** Briefs that are needed to start what is held. */
-  briefs: { work: string; hash: string }[];
-  /** An operator wants this worker to drain and end. */
-  drain: boolean;
-  /** Everything begun is settled and nothing is held: the process may end. */
-  drained: boolean;
-  /** The master refuses this worker for good. */
-  fatal: { code: string; message: string } | undefined;
-  wakeAt: number;
-};
 
 /** Heartbeats come this often while the counters they carry for display change. */
 const BUSY_HEARTBEAT_MS = 500;
@@ -105,7 +86,7 @@ export class Worker {
   #heardMs = 0;
   /** Whether a master has answered the last Hello. */
   #answered = false;
-  #out: WorkerOutput = blank();
+  #out: WorkerOutput = blankOutput();
 
   constructor(options: { identity: WorkerIdentity; random: Rng; heartbeatMs?: number; keyOf?: KeyOf }) {
     this.#identity = options.identity;
@@ -138,7 +119,7 @@ export class Worker {
     const output = this.#out;
     output.wakeAt = this.#wakeAt();
     output.drained = this.#draining && this.running === 0 && this.held === 0;
-    this.#out = blank();
+    this.#out = blankOutput();
     return output;
   }
 
@@ -389,17 +370,4 @@ export class Worker {
     for (const due of [...told, waiting.nextMs]) if (due !== undefined) at = Math.min(at, due);
     return Math.max(at, this.#nowMs + 1);
   }
-}
-
-function blank(): WorkerOutput {
-  return {
-    messages: [],
-    proceeds: [],
-    aborts: [],
-    briefs: [],
-    drain: false,
-    drained: false,
-    fatal: undefined,
-    wakeAt: 0,
-  };
 }

@@ -5,7 +5,6 @@ import type { EpicRecord } from '../../../master/core/records.ts';
 import type { Outgoing } from '../../../master/core/state.ts';
 import { Congestion } from '../../../master/io/congestion.ts';
 import { Journal } from '../../../master/io/journal.ts';
-import type { Store } from '../../../master/io/store.ts';
 import { LINK_FULL_BYTES } from '../../../shared/core/limits.ts';
 import { FakeClock } from '../../../shared/io/clock.ts';
 
@@ -66,7 +65,7 @@ test('a journal knows the bytes of units that wait for it, also for an append un
   const sent: string[] = [];
   const append = (): Promise<void> => new Promise((resolve) => appends.push(resolve));
   const journal = new Journal({
-    store: { append } as unknown as Store,
+    store: { append },
     monoMs: () => 0,
     onSynced: () => {},
     send: (message) => sent.push(message.to === 'worker' ? message.session : 'all'),

@@ -11,7 +11,8 @@ import type {
 } from '../../../../shared/protocol/messages.ts';
 import type { Run } from '../../../../worker/core/held.ts';
 import type { Outcome } from '../../../../worker/core/outcomes.ts';
-import { Worker, type WorkerInput, type WorkerOutput } from '../../../../worker/core/worker.ts';
+import type { WorkerOutput } from '../../../../worker/core/output.ts';
+import { Worker, type WorkerInput } from '../../../../worker/core/worker.ts';
 
 export const BEAT_MS = 1_000;
 const EMPTY = unitsOf(new Uint8Array(0));
