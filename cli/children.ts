@@ -1,5 +1,5 @@
 /**
- * Child processes of the demo: this same command, started again. Owns them until they are gone.
+ * Child processes of the demo and of `dev`: this same command, started again. Owns them until they are gone.
  *
  * D1: no child outlives its parent: each holds an IPC channel and stops when it breaks, and `killAll`
  *     ends those that are left without waiting.
@@ -19,8 +19,14 @@ export class Child {
   readonly #stderr: string[] = [];
   #isGone = false;
 
-  /** Starts `gimme <args>`; `entry` is the command's own file. */
-  constructor(name: string, entry: string, args: string[], env: Record<string, string> = {}) {
+  /** Starts `gimme <args>`; `entry` is the command's own file, `onStderr` gets its stderr line by line. */
+  constructor(
+    name: string,
+    entry: string,
+    args: string[],
+    env: Record<string, string> = {},
+    onStderr: (line: string) => void = () => {},
+  ) {
     this.name = name;
     this.#process = spawn(process.execPath, [...process.execArgv, entry, ...args], {
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
@@ -32,6 +38,7 @@ export class Child {
     if (!stdout || !stderr) throw new Error(`child ${name} has no pipes`);
     this.#lines = createInterface({ input: stdout })[Symbol.asyncIterator]();
     createInterface({ input: stderr }).on('line', (line) => {
+      onStderr(line);
       this.#stderr.push(line);
       if (this.#stderr.length > STDERR_LINES_KEPT) this.#stderr.shift();
     });

@@ -22,7 +22,7 @@ const LATER_FLAGS = new Set([
   '--confirm',
 ]);
 const LATER_COMMANDS = new Set([
-  ...['init', 'dev', 'ask', 'openapi'],
+  ...['ask', 'openapi'],
   ...['failures', 'units', 'why', 'results', 'pause', 'resume', 'set', 'retry'].map((name) => `epic ${name}`),
 ]);
 
@@ -58,11 +58,11 @@ function unknownCommand(path: readonly string[], above: Command): GimmeError {
   return usage(`there is no command gimme ${full}; ${cure}`);
 }
 
-/** The name that is at most two letters off, or begins with the word. */
+/** The name that is one or two letters off, but less than half of the word, or that begins with it. */
 function nearest(word: string, names: readonly string[]): string | undefined {
   const close = names
-    .map((name) => ({ name, off: name.startsWith(word) ? 1 : lettersOff(word, name) }))
-    .filter(({ name, off }) => off <= 2 && off < name.length)
+    .map((name) => ({ name, off: name.startsWith(word) ? 0 : lettersOff(word, name) }))
+    .filter(({ off }) => off <= 2 && off < word.length / 2)
     .sort((a, b) => a.off - b.off);
   return close[0]?.name;
 }

@@ -118,7 +118,7 @@ class Demo {
     for (const fault of faults) say(`✗ ${fault}`);
     if (faults.length === 0) {
       say(
-        'Next: gimme master | gimme smtp-stub | gimme worker --works newsletter --smtp smtp://127.0.0.1:2525',
+        'Next: gimme init my-works | gimme master | gimme worker --works newsletter --smtp smtp://127.0.0.1:2525',
       );
     }
     this.#proven = faults.length === 0 ? 0 : 1;

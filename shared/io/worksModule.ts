@@ -3,7 +3,8 @@
  * TypeScript; which modules a worker offers is the command line's business, which works it runs the worker's.
  */
 import { existsSync } from 'node:fs';
-import { resolve } from 'node:path';
+import { register } from 'node:module';
+import { extname, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { isMainThread } from 'node:worker_threads';
 import { GimmeError } from '../core/errors.ts';
@@ -12,6 +13,7 @@ import type { WorkDefinition } from '../core/work.ts';
 /** Every work that a module exports, each once. Throws `bad_works` naming the module. */
 export async function exportedWorks(module: string): Promise<WorkDefinition[]> {
   if (/\.[cm]?tsx?$/.test(module)) await readTypeScript();
+  offerOwnPackage();
   if (!existsSync(resolve(module))) throw badWorks(module, 'does not exist');
   let exported: Record<string, unknown>;
   try {
@@ -43,6 +45,31 @@ async function readTypeScript(): Promise<void> {
   if (!reads.imported) (await import('tsx/esm/api')).register();
   reads.imported = true;
 }
+
+let isOffered = false;
+
+/** A module that lies where `gimmework` is not installed gets the copy that runs it. */
+function offerOwnPackage(): void {
+  if (isOffered) return;
+  isOffered = true;
+  const url = (path: string): string =>
+    new URL(`../../${path}${extname(import.meta.url)}`, import.meta.url).href;
+  const own = { gimmework: url('client/index'), 'gimmework/newsletter': url('works/newsletter/index') };
+  register(`data:text/javascript,${encodeURIComponent(RESOLVER)}`, { data: own });
+}
+
+/** Runs where Node resolves modules, and sees none of ours. */
+const RESOLVER = `
+let own = {};
+export async function initialize(data) { own = data; }
+export async function resolve(specifier, context, next) {
+  try {
+    return await next(specifier, context);
+  } catch (error) {
+    if (!Object.hasOwn(own, specifier)) throw error;
+    return next(own[specifier], context);
+  }
+}`;
 
 /** A module may bring its own copy of this package, so the shape decides, not the class. */
 function isWork(value: unknown): value is WorkDefinition {
