@@ -12,6 +12,7 @@ export const PLANNED_FAULTS = [
   'master crash in an append',
   'master stall',
   'link reset',
+  'server away',
   'one-way partition',
   'slow store',
   'full disk',

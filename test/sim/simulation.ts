@@ -228,6 +228,8 @@ export class Simulation {
         return this.#master.process.stop(ms);
       case 'link reset':
         return this.#workers.reset(place, coin ? 10 : ms, this.#dice.chance(0.3));
+      case 'server away':
+        return this.#loseServer(ms);
       case 'one-way partition':
         return link.cut(coin ? 'toMaster' : 'toWorker', ms);
       case 'slow store':
@@ -249,6 +251,21 @@ export class Simulation {
       for (const place of this.#workers.places) this.#workers.disconnect(place, false);
     const left = Math.max(0, this.#plan.faultsMs - this.#timeline.nowMs);
     this.#timeline.after(Math.min(ms, left), () => this.#recoverMaster());
+  }
+
+  /** What carries the links of all is gone for a while, where there is such a thing. */
+  #loseServer(ms: number): void {
+    const master = this.#master;
+    if (!this.#plan.hasServer || master.process.isDead || this.#isHealed) return;
+    master.process.run(() => master.step({ type: 'down' }));
+    for (const place of this.#workers.places) this.#workers.disconnect(place, false);
+    this.#timeline.after(ms, () => {
+      master.process.run(() => master.step({ type: 'up' }));
+      for (const place of this.#workers.places) {
+        const { node } = place;
+        this.#timeline.after(this.#dice.between(0, 500), () => this.#workers.connect(place, node));
+      }
+    });
   }
 
   #recoverMaster(): void {
