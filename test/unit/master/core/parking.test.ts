@@ -98,6 +98,22 @@ describe('parked units', () => {
     assert.equal(rig.epic('e').state, 'finished');
   });
 
+  // Broke: whoever had lost a waiting unit could claim it, and gave it back: it was tried again before it was due.
+  test('a token that had lost one does not hold it again, and cannot hurry it', () => {
+    const rig = new Rig();
+    const n = rig.granted(1);
+    rig.pass(LEASE_MS + 1_000);
+    rig.read();
+    rig.hello('x', [work('job')], 1);
+    const other = rig.sent('work', 'x')[0]?.n ?? 0;
+    rig.gimme('x', other, 9, [{ epic: 'e', term: 7, n: other, later: [later(0, 60_000)] }]);
+    rig.hello('w', [work('job')], 0, { held: [rig.held('w', n, [0, 1])], lastGrant: n });
+    assert.equal(rig.core.state.live.get('e')?.leased, 0);
+    rig.beat('w', n, 0, []);
+    assert.deepEqual([rig.out.dues, rig.wrote('unparked'), rig.sent('work', 'x')], [[], [], []]);
+    assert.deepEqual(rig.epic('e').parked.ranges(), [0, 1]);
+  });
+
   test('a cancel ends them at once', () => {
     const { rig, n } = parked([3, 4]);
     rig.report('w', 'e', n, { ok: [0, 3, 5, 10] });
