@@ -85,6 +85,8 @@ export const HISTORY_MEMORY_ENTRIES_MAX = 100_000;
 export const HISTORY_FORGOTTEN_MAX = 2 * CHECKPOINT_RECORDS;
 /** Bytes of rows or of history that a store reads at once; appends go on between two such reads. */
 export const STORE_READ_BYTES = 1 * MB;
+/** Rows that a store looks at for one such read, where no index gives just those that are asked for. */
+export const STORE_READ_ROWS = 5_000;
 /** An append that takes longer than this stops grants. */
 export const STORE_SLOW_MS = 2_000;
 /** How soon records are tried again on a full disk. */

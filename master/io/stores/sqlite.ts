@@ -16,6 +16,7 @@ import { journaled, type UnitRow } from '../../core/rows.ts';
 import type { DuePage, DueQuery, HistoryEntry, Opened, RowsQuery, Store } from '../store.ts';
 import { packRows } from './rowPack.ts';
 import { type Append, damaged, type Entry } from './sqliteFile.ts';
+import type { RowsPiece } from './sqliteRows.ts';
 
 export type Request =
   | { id: number; type: 'open'; dir: string; historyBytesMax: number }
@@ -28,7 +29,7 @@ export type Request =
 /** What a request of the same name is answered with. */
 export type Answer = {
   opened?: { term: number; records: string[] };
-  units?: { rows: UnitRow[]; end: boolean };
+  units?: RowsPiece;
   due?: DuePage;
   history?: Entry[];
 };
@@ -110,15 +111,19 @@ export class SqliteStore implements Store {
     });
   }
 
+  /** Q3 */
   async units(query: RowsQuery): Promise<UnitRow[]> {
     const page: UnitRow[] = [];
-    for (let after = query.after ?? -1; ; after = page.at(-1)?.unit ?? after) {
-      const rest = { ...query, after, limit: query.limit - page.length };
-      const { units } = await this.#ask({ type: 'units', query: rest });
+    for (let after: number | undefined = query.after ?? -1; after !== undefined; ) {
+      const { units } = await this.#ask({
+        type: 'units',
+        query: { ...query, after, limit: query.limit - page.length },
+      });
       if (!units) throw unanswered('units');
       page.push(...units.rows);
-      if (units.end) return page;
+      after = units.next;
     }
+    return page;
   }
 
   async due(query: DueQuery): Promise<DuePage> {
@@ -127,6 +132,7 @@ export class SqliteStore implements Store {
     return due;
   }
 
+  /** Q3 */
   async history({ after, limit }: { after: number; limit: number }): Promise<HistoryEntry[]> {
     const page: HistoryEntry[] = [];
     while (page.length < limit) {

@@ -2,19 +2,24 @@
  * The rows of units in a master's SQLite file: applies changes to them and reads them by pages. Whoever appends
  * calls `apply` within the transaction of the append (W1).
  *
- * R1: every read walks an index of just the rows it returns, so that a page costs the same among a million rows.
+ * What changes with each wait of a unit is apart from its bytes, and only ended units are in the indexes by state and
+ * code: a unit that is run again costs one small row and one index.
+ *
+ * R1: a read looks at STORE_READ_ROWS rows and STORE_READ_BYTES bytes at most, also where few of a million fit.
  */
 import type Database from 'better-sqlite3';
 import { unreachable } from '../../../shared/core/errors.ts';
-import { STORE_READ_BYTES } from '../../../shared/core/limits.ts';
+import { STORE_READ_BYTES, STORE_READ_ROWS } from '../../../shared/core/limits.ts';
 import type { Ranges } from '../../../shared/protocol/messages.ts';
 import type { RowChange, RowState, UnitRow } from '../../core/rows.ts';
 import type { DuePage, DueQuery, RowsQuery } from '../store.ts';
 
-const STATES: readonly RowState[] = ['parked', 'running', 'failed', 'unknown'];
+/** A piece of a page; the rest of it, if there is any, is above `next`. */
+export type RowsPiece = { rows: UnitRow[]; next?: number };
 
-/** A row of the table; `saved` is the state that its step begins with. */
-type Stored = {
+/** A row of the table `units` … */
+type Unit = {
+  id: number;
   epic: string;
   unit: number;
   state: RowState;
@@ -24,71 +29,80 @@ type Stored = {
   attempt: number;
   due: number;
   key: string;
-  bytes: Uint8Array | null;
-  saved?: Uint8Array | null;
 };
+/** … and of `unit_data`: `saved` is the state that its step begins with. */
+type Data = { bytes: Uint8Array | null; saved?: Uint8Array | null };
 
-const LISTED = 'epic, unit, state, code, message, step, attempt, due, key, bytes';
+const COLUMNS = 'epic, unit, state, code, message, step, attempt, due, key';
 const RANGE = 'WHERE epic = ? AND unit >= ? AND unit < ?';
+/** As the indexes of ended units have it: SQLite takes them only where a query says the same. */
+const ENDED = `state IN ('failed', 'unknown')`;
 
 export class SqliteRows {
   readonly #database: Database.Database;
   readonly #put: Database.Statement;
+  readonly #putData: Database.Statement;
   readonly #run: Database.Statement;
   readonly #drop: Database.Statement;
   readonly #dropParked: Database.Statement;
   readonly #dropAll: Database.Statement;
   readonly #due: Database.Statement;
-  readonly #unit: Database.Statement;
+  readonly #bytes: Database.Statement;
 
   constructor(database: Database.Database) {
     this.#database = database;
-    // A put without bytes, or without a key, keeps what is there (W2).
-    this.#put = database.prepare(
-      `INSERT INTO units (${LISTED}, saved) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-       ON CONFLICT (epic, unit) DO UPDATE SET state = excluded.state, code = excluded.code,
-         message = excluded.message, step = excluded.step, attempt = excluded.attempt, due = excluded.due,
-         key = iif(excluded.key = '', key, excluded.key),
-         bytes = iif(excluded.bytes IS NULL, bytes, excluded.bytes),
-         saved = iif(excluded.bytes IS NULL, saved, excluded.saved)`,
-    );
+    // A put without a key keeps the one that is there, one without bytes leaves them alone (W2).
+    this.#put = database
+      .prepare(
+        `INSERT INTO units (${COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+         ON CONFLICT (epic, unit) DO UPDATE SET state = excluded.state, code = excluded.code,
+           message = excluded.message, step = excluded.step, attempt = excluded.attempt, due = excluded.due,
+           key = iif(excluded.key = '', key, excluded.key)
+         RETURNING id`,
+      )
+      .pluck();
+    this.#putData = database.prepare('INSERT OR REPLACE INTO unit_data (id, bytes, saved) VALUES (?, ?, ?)');
     this.#run = database.prepare(`UPDATE units SET state = 'running' ${RANGE} AND state = 'parked'`);
     this.#drop = database.prepare(`DELETE FROM units ${RANGE}`);
     this.#dropParked = database.prepare(`DELETE FROM units WHERE epic = ? AND state = 'parked'`);
     this.#dropAll = database.prepare('DELETE FROM units WHERE epic = ?');
     this.#due = database.prepare(
-      `SELECT ${LISTED}, saved FROM units INDEXED BY units_due
+      `SELECT id, ${COLUMNS}, bytes, saved FROM units INDEXED BY units_due LEFT JOIN unit_data USING (id)
        WHERE epic = ? AND state = 'parked' ORDER BY due, unit`,
     );
-    this.#unit = database.prepare(`SELECT ${LISTED} FROM units WHERE id = ?`);
+    this.#bytes = database.prepare('SELECT bytes FROM unit_data WHERE id = ?').pluck();
   }
 
   apply(changes: readonly RowChange[]): void {
     for (const change of changes) this.#change(change);
   }
 
-  /** The first rows of the page: all of them where `end` is set, else as many as are read at once. */
-  units(query: RowsQuery): { rows: UnitRow[]; end: boolean } {
+  units(query: RowsQuery): RowsPiece {
     const rows: UnitRow[] = [];
-    let left = STORE_READ_BYTES;
-    for (const id of this.#ids(query)) {
-      if (left <= 0) return { rows, end: false };
-      const stored = this.#unit.get(id) as Stored;
-      left -= sizeOf(stored);
-      rows.push(rowOf(stored));
+    let bytesLeft = STORE_READ_BYTES;
+    let rowsLeft = STORE_READ_ROWS;
+    for (const unit of this.#matching(query, STORE_READ_ROWS)) {
+      rowsLeft -= 1;
+      if (fits(unit, query)) {
+        const bytes = this.#bytes.get(unit.id) as Uint8Array | undefined;
+        rows.push(rowOf(unit, { bytes: bytes ?? null }));
+        bytesLeft -= bytes?.length ?? 0;
+      }
+      if (rows.length >= query.limit) return { rows };
+      if (bytesLeft <= 0 || rowsLeft <= 0) return { rows, next: unit.unit };
     }
-    return { rows, end: true };
+    return { rows };
   }
 
   due({ epic, dueWallMs, limit, bytes }: DueQuery): DuePage {
     const rows: UnitRow[] = [];
     let left = bytes;
-    for (const stored of this.#due.iterate(epic) as IterableIterator<Stored>) {
-      left -= sizeOf(stored);
-      if (stored.due > dueWallMs || rows.length >= limit || (left < 0 && rows.length > 0)) {
-        return { rows, nextDueWallMs: stored.due };
+    for (const unit of this.#due.iterate(epic) as IterableIterator<Unit & Data>) {
+      left -= (unit.bytes?.length ?? 0) + (unit.saved?.length ?? 0);
+      if (unit.due > dueWallMs || rows.length >= limit || (left < 0 && rows.length > 0)) {
+        return { rows, nextDueWallMs: unit.due };
       }
-      rows.push(rowOf(stored));
+      rows.push(rowOf(unit, unit));
     }
     return { rows };
   }
@@ -98,9 +112,8 @@ export class SqliteRows {
     switch (op) {
       case 'put': {
         const { epic, unit, state, code, message, step, attempt, dueWallMs, key, data } = change.row;
-        const saved = data?.state ?? null;
-        const bytes = data?.bytes ?? null;
-        this.#put.run(epic, unit, state, code, message, step, attempt, dueWallMs, key, bytes, saved);
+        const id: unknown = this.#put.get(epic, unit, state, code, message, step, attempt, dueWallMs, key);
+        if (data) this.#putData.run(id, data.bytes, data.state ?? null);
         return;
       }
       case 'run':
@@ -118,35 +131,31 @@ export class SqliteRows {
     }
   }
 
-  /** The rows of a page by their ids, in the order of their units (R1). */
-  #ids({ epic, states, code, key, after = -1, limit }: RowsQuery): number[] {
-    const fixed: [column: string, value: string][] = [['epic', epic]];
-    if (code !== undefined) fixed.push(['code', code]);
-    if (key !== undefined) fixed.push(['key', key]);
-    // No index gives several states in the order of their units: they are read one by one and merged.
-    const each = states ?? (code === undefined ? [undefined] : STATES);
-    const found: { id: number; unit: number }[] = [];
-    for (const state of each) {
-      const by = state === undefined ? fixed : [...fixed, ['state', state] as const];
-      const where = by.map(([column]) => `${column} = ?`).join(' AND ');
-      const sql = `SELECT id, unit FROM units WHERE ${where} AND unit > ? ORDER BY unit LIMIT ?`;
-      const values = by.map(([, value]) => value);
-      found.push(...(this.#database.prepare(sql).all(...values, after, limit) as typeof found));
-    }
-    if (each.length > 1) found.sort((a, b) => a.unit - b.unit);
-    return found.slice(0, limit).map(({ id }) => id);
+  /** The first `count` rows, in the order of their units, that the best index gives for a query: some may not fit it. */
+  #matching({ epic, states, code, key, after = -1 }: RowsQuery, count: number): Unit[] {
+    const select = (where: string, ...values: string[]): Unit[] => {
+      const sql = `SELECT id, ${COLUMNS} FROM units WHERE epic = ? AND ${where} AND unit > ? ORDER BY unit LIMIT ?`;
+      return this.#database.prepare(sql).all(epic, ...values, after, count) as Unit[];
+    };
+    if (key !== undefined) return select('key = ?', key);
+    if (!states || states.some((state) => state === 'parked' || state === 'running')) return select('true');
+    if (code !== undefined) return select(`code = ? AND ${ENDED}`, code);
+    const found = states.flatMap((state) => select(`state = ? AND ${ENDED}`, state));
+    return found.sort((a, b) => a.unit - b.unit).slice(0, count);
   }
+}
+
+function fits(unit: Unit, { states, code, key }: RowsQuery): boolean {
+  if (states && !states.includes(unit.state)) return false;
+  return (code === undefined || unit.code === code) && (key === undefined || unit.key === key);
 }
 
 function eachRange(units: Ranges, run: (from: number, to: number) => void): void {
   for (let i = 0; i + 1 < units.length; i += 2) run(units[i] as number, units[i + 1] as number);
 }
 
-function sizeOf({ bytes, saved }: Stored): number {
-  return (bytes?.length ?? 0) + (saved?.length ?? 0);
-}
-
-function rowOf({ due, bytes, saved, ...rest }: Stored): UnitRow {
-  const data = bytes && { bytes, ...(saved && { state: saved }) };
-  return { ...rest, dueWallMs: due, ...(data && { data }) };
+function rowOf(unit: Unit, { bytes, saved }: Data): UnitRow {
+  const { epic, state, code, message, step, attempt, due, key } = unit;
+  const row = { epic, unit: unit.unit, state, code, message, step, attempt, dueWallMs: due, key };
+  return bytes ? { ...row, data: { bytes, ...(saved && { state: saved }) } } : row;
 }

@@ -23,13 +23,14 @@ const MIGRATIONS = [
    CREATE TABLE epics (epic TEXT PRIMARY KEY, since INTEGER NOT NULL) WITHOUT ROWID;
    CREATE TABLE units (
      id INTEGER PRIMARY KEY, epic TEXT NOT NULL, unit INTEGER NOT NULL, state TEXT NOT NULL, code TEXT NOT NULL,
-     message TEXT NOT NULL, step INTEGER NOT NULL, attempt INTEGER NOT NULL, due REAL NOT NULL, key TEXT NOT NULL,
-     bytes BLOB, saved BLOB);
+     message TEXT NOT NULL, step INTEGER NOT NULL, attempt INTEGER NOT NULL, due REAL NOT NULL, key TEXT NOT NULL);
+   CREATE TABLE unit_data (id INTEGER PRIMARY KEY, bytes BLOB NOT NULL, saved BLOB);
+   CREATE TRIGGER unit_gone AFTER DELETE ON units BEGIN DELETE FROM unit_data WHERE id = old.id; END;
    CREATE UNIQUE INDEX units_unit ON units (epic, unit);
-   CREATE INDEX units_state ON units (epic, state, unit);
-   CREATE INDEX units_code ON units (epic, code, state, unit);
-   CREATE INDEX units_key ON units (epic, key, unit);
    CREATE INDEX units_due ON units (epic, due, unit) WHERE state = 'parked';
+   CREATE INDEX units_key ON units (epic, key, unit);
+   CREATE INDEX units_ended ON units (epic, state, unit) WHERE state IN ('failed', 'unknown');
+   CREATE INDEX units_code ON units (epic, code, unit) WHERE state IN ('failed', 'unknown');
    ALTER TABLE journal ADD COLUMN wall REAL NOT NULL DEFAULT 0;
    UPDATE journal SET records =
      (SELECT json_group_array(json(value)) FROM json_each(records) WHERE value ->> '$.k' <> 'delayed');
