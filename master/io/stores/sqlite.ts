@@ -92,13 +92,8 @@ export class SqliteStore implements Store {
 
   /** Throws disk_full (nothing was written; try again) or store_failed. */
   async append(records: readonly EpicRecord[]): Promise<void> {
-    const rows = packRows(records);
-    const append: Append = {
-      wallMs: this.#wallMs(),
-      records: JSON.stringify(records.map(journaled)),
-      submitted: records.filter(({ k }) => k === 'epic-submitted').map(({ epic }) => epic),
-      ...(rows && { rows }),
-    };
+    const append = appendOf(records, this.#wallMs());
+    const { rows } = append;
     await this.#ask({ type: 'append', append }, rows ? [rows.block.buffer] : []);
   }
 
@@ -174,6 +169,17 @@ export class SqliteStore implements Store {
     for (const waiting of this.#waiting.values()) waiting.reject(this.#ended);
     this.#waiting.clear();
   }
+}
+
+/** What the thread is given of an append. */
+export function appendOf(records: readonly EpicRecord[], wallMs: number): Append {
+  const rows = packRows(records);
+  return {
+    wallMs,
+    records: JSON.stringify(records.map(journaled)),
+    submitted: records.filter(({ k }) => k === 'epic-submitted').map(({ epic }) => epic),
+    ...(rows && { rows }),
+  };
 }
 
 function unanswered(request: string): GimmeError {
