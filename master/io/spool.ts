@@ -2,7 +2,7 @@
  * The spool keeps the bytes of uploads, one file per epic, and reads units from them. It owns the files
  * and their open handles; what an epic has read so far is the core's to know.
  *
- * S1: a spool file is there whole and durable, or not at all (`durableDir.ts`).
+ * S1: a spool file is there whole and durable, with its sums before it, or not at all (`durableDir.ts`).
  * S2: a write holds WRITE_BYTES at most in memory, and takes from its body only what the disk has taken.
  */
 import { createHash } from 'node:crypto';
@@ -15,14 +15,17 @@ import { frameNumbers, WINDOW } from '../core/framer.ts';
 import type { Batch, SourceSpec } from '../core/source.ts';
 import { readCsvHeader } from './csvHeader.ts';
 import { openDurableDir, partOf, publish, storeFault } from './durableDir.ts';
-import { pread, type ReadLimits, SpoolReader } from './spoolReader.ts';
+import { pread, SpoolFile } from './spoolFile.ts';
+import { type ReadLimits, SpoolReader } from './spoolReader.ts';
+import { removeSums, SumsWriter, spoolOf } from './spoolSums.ts';
 
+type SpoolSource = Extract<SourceSpec, { type: 'spool' }>;
 type RangeSource = Extract<SourceSpec, { type: 'range' }>;
 
 const WRITE_BYTES = 256 * 1024;
 
 /** An open file and the reads that are using it. */
-type OpenFile = { handle: Promise<FileHandle>; reads: number };
+type OpenFile = { opened: Promise<SpoolFile>; reads: number };
 
 export class Spool {
   readonly #dir: string;
@@ -58,9 +61,10 @@ export class Spool {
       try {
         const writer = new PartWriter(handle, what);
         for await (const chunk of body) await writer.write(chunk);
-        const { bytes, hash } = await writer.end();
+        const { bytes, hash, sums } = await writer.end();
         const head = await readHead(handle, format, what);
         await handle.sync().catch(rethrowAs(what));
+        await sums.publish(path).catch(rethrowAs(what));
         await publish(path).catch(rethrowAs(what));
         return { type: 'spool', id, format, bytes, hash, ...head };
       } finally {
@@ -68,27 +72,31 @@ export class Spool {
       }
     } catch (error) {
       await rm(part, { force: true }).catch(() => undefined);
+      await removeSums(path).catch(() => undefined);
       throw error;
     }
   }
 
-  /** Reads the units from `offset` on, the first of them numbered `first` (`spoolReader.ts`). */
+  /**
+   * Reads the units from `offset` on, the first of them numbered `first` (`spoolReader.ts`). Throws source_damaged,
+   * or store_failed where another try may help.
+   */
   async read(source: SourceSpec, offset: number, first: number, limits: ReadLimits): Promise<Batch> {
     assert(limits.units > 0 && limits.bytes > 0, `read of ${limits.units} units, ${limits.bytes} bytes`);
     if (source.type === 'range') return readRange(source, offset, first, limits);
-    const file = this.#file(source.id);
+    const what = `cannot read the spool ${this.#path(source.id)}`;
+    const file = this.#file(source);
     file.reads++;
     try {
-      const reader = new SpoolReader(
-        await file.handle,
-        source,
-        `cannot read the spool ${this.#path(source.id)}`,
-      );
+      const reader = new SpoolReader(await file.opened, source, what);
       return await reader.batch(offset, first, limits);
     } catch (error) {
-      throw storeFault(error, `cannot read the spool ${this.#path(source.id)}`);
+      // What a person puts right is another file, or one to be looked at anew.
+      if (this.#open.get(source.id) === file) this.#open.delete(source.id);
+      throw storeFault(error, what);
     } finally {
       file.reads--;
+      if (file.reads === 0 && this.#open.get(source.id) !== file) await closeFile(file);
       this.#closeIdle();
     }
   }
@@ -99,13 +107,15 @@ export class Spool {
     const file = this.#open.get(id);
     this.#open.delete(id);
     if (file) await closeFile(file);
-    await rm(path, { force: true }).catch(rethrowAs(`cannot remove the spool ${path}`));
+    const what = `cannot remove the spool ${path}`;
+    await rm(path, { force: true }).catch(rethrowAs(what));
+    await removeSums(path).catch(rethrowAs(what));
   }
 
   /** Removes every spool but these: a crash leaves those whose epic was never recorded, or ended just before. */
   async keepOnly(ids: ReadonlySet<string>): Promise<void> {
     for (const name of await readdir(this.#dir)) {
-      if (!ids.has(name)) await rm(join(this.#dir, name), { force: true });
+      if (!ids.has(spoolOf(name))) await rm(join(this.#dir, name), { force: true });
     }
   }
 
@@ -121,14 +131,10 @@ export class Spool {
     return join(this.#dir, id);
   }
 
-  #file(id: string): OpenFile {
-    const file = this.#open.get(id) ?? { handle: open(this.#path(id), 'r'), reads: 0 };
+  #file({ id, bytes }: SpoolSource): OpenFile {
+    const file = this.#open.get(id) ?? { opened: SpoolFile.open(this.#path(id), bytes), reads: 0 };
     this.#open.delete(id);
     this.#open.set(id, file);
-    // A failed open is tried again by the next read; this one reports it.
-    file.handle.catch(() => {
-      if (this.#open.get(id) === file) this.#open.delete(id);
-    });
     return file;
   }
 
@@ -143,9 +149,9 @@ export class Spool {
 }
 
 async function closeFile(file: OpenFile): Promise<void> {
-  const handle = await file.handle.catch(() => undefined);
+  const opened = await file.opened.catch(() => undefined);
   // Nothing was written through it, so there is nothing that a failed close could lose.
-  await handle?.close().catch(() => undefined);
+  await opened?.close().catch(() => undefined);
 }
 
 function rethrowAs(what: string): (error: unknown) => never {
@@ -159,6 +165,7 @@ class PartWriter {
   readonly #handle: FileHandle;
   readonly #what: string;
   readonly #hash = createHash('sha256');
+  readonly #sums = new SumsWriter();
   readonly #buffer = Buffer.allocUnsafe(WRITE_BYTES);
   #filled = 0;
   #bytes = 0;
@@ -175,9 +182,9 @@ class PartWriter {
     this.#filled += chunk.length;
   }
 
-  async end(): Promise<{ bytes: number; hash: string }> {
+  async end(): Promise<{ bytes: number; hash: string; sums: SumsWriter }> {
     await this.#flush();
-    return { bytes: this.#bytes, hash: this.#hash.digest('hex') };
+    return { bytes: this.#bytes, hash: this.#hash.digest('hex'), sums: this.#sums };
   }
 
   async #flush(): Promise<void> {
@@ -188,6 +195,7 @@ class PartWriter {
 
   async #append(bytes: Uint8Array): Promise<void> {
     this.#hash.update(bytes);
+    this.#sums.add(bytes);
     try {
       for (let done = 0; done < bytes.length; ) {
         const { bytesWritten } = await this.#handle.write(

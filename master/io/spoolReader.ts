@@ -6,11 +6,11 @@
  *     is read again exactly by its own `count` and `next - offset` as limits.
  * S4: a batch with units ends on the next unit or at the very end, so the last one says so.
  */
-import type { FileHandle } from 'node:fs/promises';
-import { assert, GimmeError } from '../../shared/core/errors.ts';
+import { assert } from '../../shared/core/errors.ts';
 import { READ_BYTES } from '../../shared/core/limits.ts';
 import { type Cut, cut, type RecordFormat, WINDOW } from '../core/framer.ts';
 import type { Batch, SourceSpec } from '../core/source.ts';
+import { READ_BEYOND_BYTES, type SpoolFile } from './spoolFile.ts';
 
 type SpoolSource = Extract<SourceSpec, { type: 'spool' }>;
 
@@ -23,7 +23,7 @@ export type ReadLimits = { units: number; bytes: number };
 /** Read beyond the bytes asked for, so that the last record is nearly always whole at once. */
 const SLACK_BYTES = 4 * 1024;
 /** Chunks are cut into units at once and not kept, so their buffers serve again instead of waiting to be collected. */
-const CHUNK_BYTES = READ_BYTES + SLACK_BYTES;
+const CHUNK_BYTES = READ_BYTES + SLACK_BYTES + READ_BEYOND_BYTES;
 const POOL_MAX = 4;
 const POOL: Buffer[] = [];
 /** Bytes per read when looking for the end of a long line or of empty lines. */
@@ -32,13 +32,13 @@ const LF = 10;
 const CR = 13;
 
 export class SpoolReader {
-  readonly #handle: FileHandle;
+  readonly #file: SpoolFile;
   readonly #source: SpoolSource;
   readonly #format: RecordFormat;
   readonly #what: string;
 
-  constructor(handle: FileHandle, source: SpoolSource, what: string) {
-    this.#handle = handle;
+  constructor(file: SpoolFile, source: SpoolSource, what: string) {
+    this.#file = file;
     this.#source = source;
     this.#what = what;
     this.#format =
@@ -68,8 +68,7 @@ export class SpoolReader {
     const { units } = limits;
     for (const slack of [SLACK_BYTES, WINDOW]) {
       const buffer = POOL.pop() ?? Buffer.allocUnsafe(CHUNK_BYTES);
-      const room = bytes + slack <= buffer.length ? buffer : undefined;
-      const chunk = await this.#pread(at, bytes + slack, room);
+      const chunk = await this.#file.read(at, bytes + slack, buffer);
       const last = at + chunk.length >= this.#source.bytes;
       const found = cut(chunk, { format: this.#format, first, units, bytes, last });
       if (POOL.length < POOL_MAX) POOL.push(buffer);
@@ -84,7 +83,7 @@ export class SpoolReader {
   async #pastLine(from: number): Promise<number> {
     let at = from;
     while (at < this.#source.bytes) {
-      const chunk = await this.#pread(at, SEEK_BYTES);
+      const chunk = await this.#file.read(at, SEEK_BYTES);
       const lf = chunk.indexOf(LF);
       if (lf !== -1) return at + lf + 1;
       at += chunk.length;
@@ -97,7 +96,7 @@ export class SpoolReader {
     let at = from;
     let bytes = 64;
     while (at < this.#source.bytes) {
-      const chunk = await this.#pread(at, bytes);
+      const chunk = await this.#file.read(at, bytes);
       let used = 0;
       while (chunk[used] === LF || (chunk[used] === CR && chunk[used + 1] === LF)) used++;
       if (chunk[used] === CR && at + used + 1 === this.#source.bytes) return this.#source.bytes;
@@ -108,28 +107,4 @@ export class SpoolReader {
     }
     return at;
   }
-
-  async #pread(at: number, bytes: number, room?: Buffer): Promise<Buffer> {
-    const wanted = Math.max(0, Math.min(bytes, this.#source.bytes - at));
-    const chunk = await pread(this.#handle, at, wanted, room);
-    if (chunk.length < wanted) {
-      throw new GimmeError(
-        'store_failed',
-        `${this.#what}: it is shorter than its ${this.#source.bytes} bytes`,
-      );
-    }
-    return chunk;
-  }
-}
-
-/** Reads up to `bytes` bytes at `at`, into `room` where given; fewer only at the end of the file. */
-export async function pread(handle: FileHandle, at: number, bytes: number, room?: Buffer): Promise<Buffer> {
-  const buffer = room ?? Buffer.allocUnsafe(bytes);
-  let filled = 0;
-  while (filled < bytes) {
-    const { bytesRead } = await handle.read(buffer, filled, bytes - filled, at + filled);
-    if (bytesRead === 0) break;
-    filled += bytesRead;
-  }
-  return buffer.subarray(0, filled);
 }

@@ -60,6 +60,8 @@ export const READ_UNITS_MAX = 16_384;
 export const BAD_PER_CUT_MAX = 32;
 /** Columns of a CSV header; more is a wrong delimiter or a wrong file. */
 export const CSV_COLUMNS_MAX = 1_000;
+/** Bytes of a spool that have one checksum: what a damaged byte makes unreadable. */
+export const SPOOL_SUM_BYTES = 256 * KB;
 /** Spool files kept open for reading; more are closed and opened again when wanted. */
 export const SPOOLS_OPEN_MAX = 128;
 /** Bytes of briefs a master keeps in memory; the others are read from disk. */

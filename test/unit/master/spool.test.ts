@@ -76,7 +76,7 @@ test('a CSV is spooled with its hash, its columns and its delimiter, and read ba
     columns: ['email', 'first; name', 'note'],
     delimiter: ';',
   });
-  assert.deepEqual(await readdir(join(dir, 'spool')), ['e1']);
+  assert.deepEqual((await readdir(join(dir, 'spool'))).sort(), ['e1', 'e1.sums']);
   const { units, batches } = await readAll(spool, source);
   assert.deepEqual(units, [
     'ann@example.com;Ann;"two\r\nlines; ""quoted"""',
@@ -265,10 +265,10 @@ test('an upload that breaks off leaves nothing and passes its error on', async (
 test('what a crash cut off is removed at the next start, whole spools stay', async (t) => {
   const { spool, dir } = await spoolFor(t);
   const source = await spool.write('csv', body('email\na\n'), 'whole');
-  await writeFile(join(dir, 'spool', 'torn.part'), 'email\n');
+  for (const name of ['torn.part', 'torn.sums.part']) await writeFile(join(dir, 'spool', name), 'email\n');
   const next = await Spool.open(dir);
   t.after(() => next.close());
-  assert.deepEqual(await readdir(join(dir, 'spool')), ['whole']);
+  assert.deepEqual((await readdir(join(dir, 'spool'))).sort(), ['whole', 'whole.sums']);
   assert.deepEqual((await readAll(next, source)).units, ['a']);
 });
 
@@ -357,10 +357,12 @@ test('what the disk refuses is told with its path, its cause and the cure', asyn
 });
 
 test('a start removes the spools that no epic reads', async (t) => {
-  const { spool } = await spoolFor(t);
+  const { spool, dir } = await spoolFor(t);
   const kept = await spool.write('ndjson', body('1\n'), 'kept');
   const orphan = await spool.write('ndjson', body('2\n'), 'orphan');
+  await rm(join(dir, 'spool', 'orphan'));
   await spool.keepOnly(new Set(['kept']));
+  assert.deepEqual((await readdir(join(dir, 'spool'))).sort(), ['kept', 'kept.sums']);
   assert.deepEqual((await readAll(spool, kept)).units, ['1']);
   await assert.rejects(readAll(spool, orphan), refused('store_failed', /orphan/));
 });
