@@ -28,7 +28,7 @@ export type WorkManifest = {
 
 /**
  * What a unit that is listed one by one brings in the payload of its message: nothing, its bytes, or its bytes and
- * then the state (JSON, UTF-8) that its step begins with. In the order in which the message lists them.
+ * then the state (JSON, UTF-8) that it goes on with. In the order in which the message lists them.
  */
 export type Brings = 0 | 1 | 2;
 
@@ -153,7 +153,7 @@ export type Work = {
   units: Ranges;
   /** The master's signature on this grant, by which the session may claim it again. Empty where there are no units. */
   seal: string;
-  /** Only units that are not at their first attempt or first step; with `state`, they begin at `step` with it. */
+  /** Only units that are not at their first attempt or first step; with `state`, they go on with it. */
   again?: { unit: number; attempt: number; step: number; state?: true }[];
   /** The epic whose effect keys these units have, where they are tried again for it. */
   effects?: string;

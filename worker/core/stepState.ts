@@ -69,10 +69,11 @@ export function decodeState(bytes: Uint8Array): StepState | undefined {
  * with, else the last one kept, else none; not one by which a step would be run again that must not be (Z2).
  */
 export function takeAlong(run: Run, next: number): TakenAlong {
-  const { bytes, attempts, kept } = run;
+  const { bytes, attempts, kept, state } = run;
   let why = 'is not kept';
-  if (next > 0 && run.state?.index === next) {
-    const encoded = encodeState({ step: next, input: run.state.input, attempts }, bytes.length);
+  // One that is kept already is taken as it was: what a step was given it may have changed.
+  if (next > 0 && next !== kept?.step && next === state?.index) {
+    const encoded = encodeState({ step: next, input: state.input, attempts }, bytes.length);
     if (encoded.ok) return { ok: true, brings: [bytes, encoded.bytes] };
     why = encoded.why;
   }
@@ -137,6 +138,8 @@ class Walk {
 
   /** By index, so that a hole is found: JSON would make it null. */
   #isPlainArray(value: readonly unknown[], depth: number): boolean {
+    if (value.length > this.left) this.left = -1;
+    if (this.left < 0) return true;
     if (Object.keys(value).length !== value.length) return false;
     for (let i = 0; i < value.length; i++) {
       if (!this.isPlain(value[i], depth + 1)) return false;

@@ -1,11 +1,18 @@
 /** A worker's core and a hand on its inputs: what the tests of the core are written with. */
 import assert from 'node:assert/strict';
 import { frameNumbers } from '../../../../master/core/framer.ts';
-import { unitsOf } from '../../../../shared/protocol/codec.ts';
+import {
+  decodeWorkerMessage,
+  encodeFrame,
+  prefixed,
+  type UnitBytes,
+  unitsOf,
+} from '../../../../shared/protocol/codec.ts';
 import type {
   GrantReport,
   MasterMessage,
   Ranges,
+  StepManifest,
   Work,
   WorkerMessage,
 } from '../../../../shared/protocol/messages.ts';
@@ -16,6 +23,9 @@ import { Worker, type WorkerInput } from '../../../../worker/core/worker.ts';
 
 export const BEAT_MS = 1_000;
 const EMPTY = unitsOf(new Uint8Array(0));
+const ONE_STEP: StepManifest[] = [{ name: 's0', effect: 'none' }];
+
+export type RigOptions = { steps?: StepManifest[]; keyOf?: (run: Run) => string | undefined };
 
 export class Rig {
   readonly core: Worker;
@@ -23,17 +33,20 @@ export class Rig {
   /** Messages since the last `clear`, newest last. */
   said: WorkerMessage[] = [];
   out: WorkerOutput;
+  /** What came in the payload of each message. */
+  readonly #payloads = new Map<WorkerMessage, UnitBytes>();
 
-  constructor(slots = 2) {
-    const works = [{ name: 'job', hash: 'h', steps: [{ name: 's0', effect: 'none' as const }] }];
+  constructor(slots = 2, { steps = ONE_STEP, keyOf }: RigOptions = {}) {
+    const works = [{ name: 'job', hash: 'h', steps }];
     const identity = { name: 'w', works, labels: {}, slots, version: '0' };
-    this.core = new Worker({ identity, random: () => 0.5, heartbeatMs: BEAT_MS });
+    const more = keyOf && { keyOf };
+    this.core = new Worker({ identity, random: () => 0.5, heartbeatMs: BEAT_MS, ...more });
     this.out = this.core.step({ type: 'tick' }, this.nowMs);
   }
 
   /** A worker that a master knows, and to which the brief `b` is ready. */
-  static known(slots = 2): Rig {
-    const rig = new Rig(slots);
+  static known(slots = 2, options?: RigOptions): Rig {
+    const rig = new Rig(slots, options);
     rig.step({ type: 'up' });
     rig.take({ t: 'available', v: 1, master: 'm', term: 1, works: [] });
     rig.step({ type: 'brief-ready', work: 'job', hash: 'b' });
@@ -44,7 +57,10 @@ export class Rig {
 
   step(input: WorkerInput): WorkerOutput {
     this.out = this.core.step(input, this.nowMs);
-    this.said.push(...this.out.messages.map(({ message }) => message));
+    for (const { message, payload } of this.out.messages) {
+      this.said.push(message);
+      this.#payloads.set(message, decodeWorkerMessage(encodeFrame(message, payload)).units);
+    }
     return this.out;
   }
 
@@ -61,13 +77,21 @@ export class Rig {
     }
   }
 
-  work(n: number, units: Ranges, more: Partial<Work> = {}): WorkerOutput {
+  /** What the units that a message lists brought, in their order. */
+  brought(message: WorkerMessage | undefined): string[] {
+    const items = message && this.#payloads.get(message);
+    assert.ok(items, 'the message was sent');
+    return Array.from({ length: items.count }, (_, i) => Buffer.from(items.at(i)).toString());
+  }
+
+  work(n: number, units: Ranges, more: Partial<Work> = {}, states: readonly string[] = []): WorkerOutput {
     const own = { epic: 'e', work: 'job', brief: 'b', units, seal: `seal-${n}` };
     const message: Work = { t: 'work', term: 1, n, ...own, ...more };
     let count = 0;
     for (let i = 0; i < units.length; i += 2) count += (units[i + 1] as number) - (units[i] as number);
     const { framed } = frameNumbers(units[0] ?? 0, count);
-    return this.step({ type: 'message', message, units: unitsOf(framed) });
+    const payload = Buffer.concat([framed, ...states.map((state) => prefixed(Buffer.from(state)))]);
+    return this.step({ type: 'message', message, units: unitsOf(payload) });
   }
 
   settled(n: number, units: Ranges, term = 1): WorkerOutput {
@@ -93,6 +117,7 @@ export class Rig {
 
   clear(): void {
     this.said = [];
+    this.#payloads.clear();
   }
 
   all<T extends WorkerMessage['t']>(t: T): Extract<WorkerMessage, { t: T }>[] {
@@ -112,6 +137,6 @@ export class Rig {
   }
 }
 
-export function retry(delayMs: number, attempt = 2): Outcome {
-  return { kind: 'retry', step: 0, attempt, delayMs, code: 'x' };
+export function retry(delayMs: number, attempt = 2, step = 0): Outcome {
+  return { kind: 'retry', step, attempt, delayMs, code: 'x' };
 }
