@@ -196,7 +196,7 @@ describe('a run that was granted again', () => {
   test('for another epic has the effect keys of that one', async () => {
     const keys: string[] = [];
     const work = defineWork('job').step('send', (_unit, ctx) => void keys.push(ctx.effectKey, ctx.epic));
-    await started(work as unknown as WorkDefinition, { effects: 'first' });
+    await started(work, { effects: 'first' });
     assert.deepEqual(keys, ['first.0', 'e']);
   });
 });
@@ -209,7 +209,7 @@ test('each at-most-once effect is asked for by itself, and again when its step i
     .step('send', { effect: 'at-most-once' }, () => {
       if (fails) throw new RetryableError('busy');
     });
-  const { run, executor, ended, asked } = await started(work as unknown as WorkDefinition);
+  const { run, executor, ended, asked } = await started(work);
   go(executor, run, asked[0]);
   assert.equal(asked.length, 2);
   go(executor, run, asked[1]);
@@ -233,11 +233,9 @@ test('a key is what the work makes of a unit as its schema gives it; without one
   ];
   for (const [checked, name] of cases) {
     const work = defineWork('job', { key, schema: schema(checked) }).step('look', () => 1);
-    const { run, executor } = await started(work as unknown as WorkDefinition);
+    const { run, executor } = await started(work);
     assert.equal(executor.keyOf(run), name);
   }
-  const { run, executor } = await started(
-    defineWork('job').step('look', () => 1) as unknown as WorkDefinition,
-  );
+  const { run, executor } = await started(defineWork('job').step('look', () => 1));
   assert.equal(executor.keyOf(run), undefined);
 });

@@ -48,8 +48,7 @@ describe('a state', () => {
     class Mail {
       to = 'a';
     }
-    const hole = [1, 2];
-    delete hole[0];
+    const hole = new Array<number>(1);
     const bad: unknown[] = [new Date(0), new Map(), new Mail(), Buffer.from('x'), () => 1, Symbol('s'), 1n];
     bad.push(Number.NaN, Number.POSITIVE_INFINITY, [undefined], hole, { [Symbol('s')]: 1 }, new Error('x'));
     bad.push({ toJSON: () => 1 }, Object.assign([1], { more: 1 }));
