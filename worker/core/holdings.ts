@@ -114,10 +114,21 @@ export class Holdings {
     this.outbox.add(held, 1, nowMs);
   }
 
-  /** Ends a run that was not allowed to begin: its outcome is decided elsewhere. */
-  drop(run: Run): void {
-    this.#end(run);
-    this.forget(run.held, [run.unit, run.unit + 1]);
+  /**
+   * Ends a run that was not allowed to go on: its outcome is decided elsewhere. Where a step of it has had its effect
+   * that is told, for whom it concerns: the unit is done in part, and never again from the first step.
+   */
+  drop(run: Run, nowMs: number): void {
+    const { held, unit, kept, state } = run;
+    const next = state?.index ?? 0;
+    if (!held.hasEffectOnce(kept?.step ?? 0, next)) {
+      this.#end(run);
+      return this.forget(held, [unit, unit + 1]);
+    }
+    const step = held.stepName(next);
+    const message = `it was stopped before ${step}, after a step that must not run twice`;
+    const attempt = run.attempts[next] ?? 1;
+    this.finish(run, { kind: 'unknown', code: 'effect_unknown', message, step, attempt }, false, nowMs);
   }
 
   /**

@@ -149,9 +149,9 @@ export class Worker {
     return this.#briefs.forget(new Set([...this.#holdings.all()].map((held) => held.briefKey)));
   }
 
-  /** Ends a run that was not allowed to begin: its outcome is decided elsewhere. */
+  /** Ends a run that was not allowed to go on. */
   dropped(run: Run): void {
-    this.#holdings.drop(run);
+    this.#holdings.drop(run, this.#nowMs);
   }
 
   #take(input: WorkerInput): void {

@@ -189,6 +189,24 @@ describe('after an at-most-once step', () => {
     assert.deepEqual(brought, ['0']);
   });
 
+  test('a unit that may not go on is told as unknown: it is done in part, and nobody must do it again', () => {
+    // Broke: it was dropped, and a master that misses it in a heartbeat grants it anew from the first step.
+    const rig = Rig.known(1, { steps: [RENDER, SEND, SEND] });
+    const run = sent(rig, 'receipt');
+    rig.core.ask(run);
+    rig.step({ type: 'ran' });
+    rig.proceed(1, rig.all('begin')[0]?.at ?? 0, [], [0, 1]);
+    rig.clear();
+    rig.core.dropped(run);
+    rig.step({ type: 'ran' });
+    const { report } = told(rig);
+    assert.deepEqual(
+      report?.unknown?.map(({ code, step, message }) => [code, step, /stopped before send/.test(message)]),
+      [['effect_unknown', 'send', true]],
+    );
+    assert.deepEqual([rig.core.held, rig.core.running], [1, 0]);
+  });
+
   test('a state kept behind it lets the unit leave', () => {
     const rig = Rig.known(1, { steps: [RENDER, SEND, LOG, POST] });
     const again = [{ unit: 0, attempt: 1, step: 2, state: true as const }];
