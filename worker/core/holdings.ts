@@ -6,7 +6,14 @@ import { unreachable } from '../../shared/core/errors.ts';
 import { countOf, eachOf, IntervalSet } from '../../shared/core/intervalSet.ts';
 import { HELLO_GRANTS_MAX, LOCAL_DELAY_MAX_MS, LOCAL_DELAYED_MAX } from '../../shared/core/limits.ts';
 import type { UnitBytes } from '../../shared/protocol/codec.ts';
-import type { HeldGrant, Ranges, StepCounters, StepManifest, Work } from '../../shared/protocol/messages.ts';
+import type {
+  Begin,
+  HeldGrant,
+  Ranges,
+  StepCounters,
+  StepManifest,
+  Work,
+} from '../../shared/protocol/messages.ts';
 import type { Want } from './askings.ts';
 import { Held, type Run } from './held.ts';
 import { Outbox } from './outbox.ts';
@@ -85,6 +92,21 @@ export class Holdings {
   /** Has a run wait for the master's leave to go on. */
   ask(run: Run, want: Want): void {
     run.held.asks.add(run, want, want.state && this.#keyOf(run));
+  }
+
+  /** The Begin messages that are due, the first of them numbered `at`. */
+  begins(at: number, nowMs: number): { message: Begin; payload: Uint8Array[] }[] {
+    const begins: { message: Begin; payload: Uint8Array[] }[] = [];
+    let next = at;
+    for (const { epic, term, n, asks } of this.#grants.values()) {
+      for (let asked = asks.take(next, nowMs); asked; asked = asks.take(next, nowMs)) {
+        const { units, saved, payload } = asked;
+        const more = saved.length > 0 && { saved };
+        begins.push({ message: { t: 'begin', at: next, epic, term, n, units, ...more }, payload });
+        next += 1;
+      }
+    }
+    return begins;
   }
 
   /** Ends a run; a retry waits here when it is short and `mayWait`, else it goes back to the master. */

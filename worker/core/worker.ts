@@ -312,15 +312,9 @@ export class Worker {
   }
 
   #askAll(): void {
-    for (const held of this.#holdings.all()) {
-      const { epic, term, n, asks } = held;
-      for (let asked = asks.take(this.#at + 1, this.#nowMs); asked; ) {
-        this.#at += 1;
-        const { units, saved, payload } = asked;
-        const more = saved.length > 0 && { saved };
-        this.#send({ t: 'begin', at: this.#at, epic, term, n, units, ...more }, payload);
-        asked = asks.take(this.#at + 1, this.#nowMs);
-      }
+    for (const { message, payload } of this.#holdings.begins(this.#at + 1, this.#nowMs)) {
+      this.#at = message.at;
+      this.#send(message, payload);
     }
   }
 

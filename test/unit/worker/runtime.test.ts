@@ -58,7 +58,15 @@ class HandMaster {
   }
 
   grant(to: string, more: Partial<Work>, items: readonly Uint8Array[]): void {
-    const base = { t: 'work', term: 1, n: 1, epic: 'e', work: this.#work.name, brief: HASH } as const;
+    const base = {
+      t: 'work',
+      term: 1,
+      n: 1,
+      epic: 'e',
+      work: this.#work.name,
+      brief: HASH,
+      seal: 's',
+    } as const;
     this.say(to, { ...base, units: [0, 1], ...more }, items);
   }
 

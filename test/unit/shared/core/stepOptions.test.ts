@@ -37,6 +37,7 @@ test('what is given is taken, and the rest has its default', () => {
     timeout: '5s',
     retry: { attempts: 2, backoff },
     thread: true,
+    checkpoint: true,
   });
   assert.deepEqual(
     { ...full, run: 0 },
@@ -47,9 +48,10 @@ test('what is given is taken, and the rest has its default', () => {
       checkpoint: false,
       timeoutMs: 5_000,
       retry: { attempts: 2, backoff: { firstMs: 2_000, factor: 4, maxMs: 60_000 } },
+      checkpoint: true,
       run: 0,
     },
   );
-  const { effect, thread, timeoutMs } = { ...step({ timeout: undefined }) };
-  assert.deepEqual({ effect, thread, timeoutMs }, { effect: 'none', thread: false, timeoutMs: 60_000 });
+  const { effect, thread, timeoutMs, checkpoint } = { ...step({ timeout: undefined }) };
+  assert.deepEqual([effect, thread, timeoutMs, checkpoint], ['none', false, 60_000, false]);
 });

@@ -294,7 +294,16 @@ describe('faults', () => {
 
   test('of an empty unit bring nothing, and a key may be none', () => {
     const rig = Rig.known(1, { keyOf: () => '' });
-    const message = { t: 'work', term: 1, n: 1, epic: 'e', work: 'job', brief: 'b', units: [0, 1] } as const;
+    const message = {
+      t: 'work',
+      term: 1,
+      n: 1,
+      epic: 'e',
+      work: 'job',
+      brief: 'b',
+      units: [0, 1],
+      seal: 's',
+    } as const;
     rig.step({ type: 'message', message, units: unitsOf(prefixed(new Uint8Array(0))) });
     rig.clear();
     rig.finish(rig.start(), fault);
@@ -317,6 +326,7 @@ describe('faults', () => {
         work: 'job',
         brief: 'b',
         units: [i, i + 1],
+        seal: 's',
       } as const;
       rig.step({ type: 'message', message, units: unitsOf(prefixed(bytes)) });
     }
@@ -329,6 +339,7 @@ describe('faults', () => {
       work: 'job',
       brief: 'b',
       units: [1_000, 1_250],
+      seal: 's',
     } as const;
     rig.step({ type: 'message', message: many, units: unitsOf(frameNumbers(1_000, 250).framed) });
     rig.clear();
