@@ -45,7 +45,6 @@ test('what is given is taken, and the rest has its default', () => {
       name: 'act',
       effect: 'at-least-once',
       thread: true,
-      checkpoint: false,
       timeoutMs: 5_000,
       retry: { attempts: 2, backoff: { firstMs: 2_000, factor: 4, maxMs: 60_000 } },
       checkpoint: true,
