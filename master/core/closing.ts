@@ -33,6 +33,7 @@ export function withoutEffect(epic: Epic, grant: Grant): Ranges {
   if (!epic.asksFirst) return [];
   const free = IntervalSet.of(grant.units.ranges());
   for (const unit of epic.begun.keys()) free.remove(unit, unit + 1);
+  for (const unit of epic.resume.keys()) if (epic.hasHadEffect(unit)) free.remove(unit, unit + 1);
   return free.ranges();
 }
 

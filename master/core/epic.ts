@@ -15,6 +15,7 @@ import { assert, unreachable } from '../../shared/core/errors.ts';
 import { countOf, eachOf, IntervalSet } from '../../shared/core/intervalSet.ts';
 import type { EpicState, Totals } from '../../shared/protocol/api.ts';
 import type { Ranges, UnitFault, WorkManifest } from '../../shared/protocol/messages.ts';
+import { restore } from './epicCheckpoint.ts';
 import type {
   EpicCheckpoint,
   EpicRecord,
@@ -84,61 +85,7 @@ export class Epic {
     this.retryOf = record.retryOf;
     this.only = record.retryOf && IntervalSet.of(record.retryOf.only);
     this.offset = record.source.type === 'spool' ? record.source.body : 0;
-    if (record.k === 'epic-checkpoint') this.#restore(record);
-  }
-
-  /** The whole of this epic as one record. */
-  checkpoint(): EpicCheckpoint {
-    const { id, name, work, source, brief, submittedWallMs, state, manifest, read, offset, drained } = this;
-    const extents = [...this.extents];
-    const { closing, paused, finishedWallMs, retryOf, absent } = this;
-    return {
-      k: 'epic-checkpoint',
-      epic: id,
-      name,
-      work,
-      source,
-      brief,
-      wallMs: submittedWallMs,
-      state,
-      ...(manifest && { manifest }),
-      read,
-      offset,
-      drained,
-      extents,
-      ...(closing !== undefined && { closing }),
-      ...(paused !== undefined && { paused }),
-      ...(finishedWallMs !== undefined && { finishedWallMs }),
-      ...(retryOf && { retryOf }),
-      passed: this.passed.ranges(),
-      parked: this.parked.ranges(),
-      absent,
-      counts: { ...this.counts },
-      faults: [...this.faults],
-      begun: [...this.begun],
-      resume: [...this.resume],
-      unknownBy: [...this.unknownBy],
-    };
-  }
-
-  #restore(record: EpicCheckpoint): void {
-    this.state = record.state;
-    this.manifest = record.manifest;
-    this.read = record.read;
-    this.offset = record.offset;
-    this.drained = record.drained;
-    this.closing = record.closing;
-    this.paused = record.paused;
-    this.finishedWallMs = record.finishedWallMs;
-    this.extents.push(...record.extents);
-    this.passed.addAll(record.passed);
-    this.parked.addAll(record.parked);
-    this.absent = record.absent;
-    Object.assign(this.counts, record.counts);
-    for (const [code, count] of record.faults) this.faults.set(code, count);
-    for (const [unit, by] of record.begun) this.begun.set(unit, by);
-    for (const [unit, resume] of record.resume) this.resume.set(unit, resume);
-    for (const [unit, unknown] of record.unknownBy) this.unknownBy.set(unit, unknown);
+    if (record.k === 'epic-checkpoint') restore(this, record);
   }
 
   get outstanding(): number {
@@ -170,6 +117,12 @@ export class Epic {
 
   totals(): Totals {
     return { read: this.read - this.absent, ...this.counts, outstanding: this.outstanding };
+  }
+
+  /** Whether a step before the one that this unit goes on at has an effect outside. */
+  hasHadEffect(unit: number): boolean {
+    const next = this.resume.get(unit)?.step ?? 0;
+    return this.manifest?.steps.slice(0, next).some((step) => step.effect !== 'none') ?? false;
   }
 
   /** Which of these units have no outcome yet: those that wait in the store, too. */
@@ -221,8 +174,7 @@ export class Epic {
       case 'unparked':
         return this.#unpark(record);
       case 'saved':
-        for (const { unit, step } of record.units) this.resume.set(unit, { attempt: 1, step, stored: true });
-        return;
+        return this.#save(record);
       case 'parked-cancelled':
         this.counts.cancelled += this.parked.count;
         this.parked.clear();
@@ -344,6 +296,14 @@ export class Epic {
     assert(added === record.units.length, `epic ${this.id} parks units that are settled or parked`); // E2
     this.parked.addAll(units.ranges());
     this.#prune();
+  }
+
+  /** What comes before the state has happened, with its effects: a unit that is lost now goes on after them. */
+  #save(record: EpicRecordOf<'saved'>): void {
+    for (const { unit, step } of record.units) {
+      this.begun.delete(unit);
+      this.resume.set(unit, { attempt: 1, step, stored: true });
+    }
   }
 
   #unpark({ units, resume }: EpicRecordOf<'unparked'>): void {

@@ -4,6 +4,7 @@
  */
 import { assert } from '../../shared/core/errors.ts';
 import { Epic } from './epic.ts';
+import { checkpointOf } from './epicCheckpoint.ts';
 import type { EpicRecord } from './records.ts';
 
 export class Ledger {
@@ -27,7 +28,7 @@ export class Ledger {
 
   /** One record for each epic: a replay of these gives this ledger. */
   checkpoint(): EpicRecord[] {
-    return [...this.epics.values()].map((epic) => epic.checkpoint());
+    return [...this.epics.values()].map(checkpointOf);
   }
 
   #enter(epic: Epic): void {

@@ -93,8 +93,8 @@ export function takeBegin(s: MasterState, session: Session, begin: Begin, payloa
     held.removeAll(begin.units);
     held.removeAll(grant.units.missingFrom(held.ranges()));
   } else if (grant) {
-    recordBegun(s, grant, held.intersect(begin.units));
     recordSaved(s, grant, saved, broughtBy(saved, payload));
+    recordBegun(s, grant, held.intersect(begin.units));
   }
   if (isSaidAgain(s, before)) return;
   const answer = {

@@ -176,6 +176,26 @@ describe('states', () => {
     assert.deepEqual(rig.sent('work', 'x')[0]?.again, [{ unit: 0, attempt: 2, step: 1, state: true }]);
   });
 
+  test('an effect before a kept state has happened: a lost unit goes on after it', () => {
+    const effects = ['at-most-once', 'none', 'at-most-once'] as const;
+    const rig = new Rig();
+    const n = rig.granted(2, [...effects]);
+    rig.begin('w', 'e', n, [0, 2]);
+    const saved = [0, 1].map((unit) => ({ unit, step: 1, brings: 2 }) as const);
+    rig.say('w', { t: 'begin', at: rig.at('w'), epic: 'e', term: 7, n, units: [], saved });
+    const both = [{ unit: 1, step: 2, brings: 2 } as const];
+    rig.say('w', { t: 'begin', at: rig.at('w'), epic: 'e', term: 7, n, units: [1, 2], saved: both });
+    rig.pass(LEASE_MS + 1_000);
+    assert.deepEqual(
+      rig.totals('e'),
+      { read: 2, unknown: 1, outstanding: 1 },
+      'unit 1 was in its second effect',
+    );
+    rig.hello('x', [work('job', [...effects])], 10);
+    rig.due();
+    assert.deepEqual(rig.sent('work', 'x')[0]?.again, [{ unit: 0, attempt: 2, step: 1, state: true }]);
+  });
+
   test('a unit that its token does not hold is skipped, and nothing is kept', () => {
     const rig = new Rig();
     const n = rig.granted(1);

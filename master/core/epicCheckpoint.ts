@@ -1,0 +1,57 @@
+/** An epic as one record, and back: what a checkpoint of the journal is made of. */
+import type { Epic } from './epic.ts';
+import type { EpicCheckpoint } from './records.ts';
+
+/** The whole of an epic as one record. */
+export function checkpointOf(epic: Epic): EpicCheckpoint {
+  const { id, name, work, source, brief, submittedWallMs, state, manifest, read, offset, drained } = epic;
+  const { closing, paused, finishedWallMs, retryOf, absent } = epic;
+  return {
+    k: 'epic-checkpoint',
+    epic: id,
+    name,
+    work,
+    source,
+    brief,
+    wallMs: submittedWallMs,
+    state,
+    ...(manifest && { manifest }),
+    read,
+    offset,
+    drained,
+    extents: [...epic.extents],
+    ...(closing !== undefined && { closing }),
+    ...(paused !== undefined && { paused }),
+    ...(finishedWallMs !== undefined && { finishedWallMs }),
+    ...(retryOf && { retryOf }),
+    passed: epic.passed.ranges(),
+    parked: epic.parked.ranges(),
+    absent,
+    counts: { ...epic.counts },
+    faults: [...epic.faults],
+    begun: [...epic.begun],
+    resume: [...epic.resume],
+    unknownBy: [...epic.unknownBy],
+  };
+}
+
+/** Gives a new epic what the record says of it. */
+export function restore(epic: Epic, record: EpicCheckpoint): void {
+  epic.state = record.state;
+  epic.manifest = record.manifest;
+  epic.read = record.read;
+  epic.offset = record.offset;
+  epic.drained = record.drained;
+  epic.closing = record.closing;
+  epic.paused = record.paused;
+  epic.finishedWallMs = record.finishedWallMs;
+  epic.extents.push(...record.extents);
+  epic.passed.addAll(record.passed);
+  epic.parked.addAll(record.parked);
+  epic.absent = record.absent;
+  Object.assign(epic.counts, record.counts);
+  for (const [code, count] of record.faults) epic.faults.set(code, count);
+  for (const [unit, by] of record.begun) epic.begun.set(unit, by);
+  for (const [unit, resume] of record.resume) epic.resume.set(unit, resume);
+  for (const [unit, unknown] of record.unknownBy) epic.unknownBy.set(unit, unknown);
+}
