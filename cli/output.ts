@@ -134,8 +134,9 @@ function lasted(epic: EpicStatus): string {
 
 function running(epic: EpicStatus): string {
   const eta = epic.etaMs === undefined ? '' : `   eta ${span(epic.etaMs)}`;
+  const speed = epic.workers === 0 ? '' : `${count(epic.rate)}/s${eta}   `;
   const held = `${count(epic.leased)} on workers, ${count(epic.delayed)} delayed`;
-  return `${count(epic.rate)}/s${eta}   ${held}   ${count(epic.workers)} workers`;
+  return `${speed}${held}   ${epic.workers === 1 ? '1 worker' : `${count(epic.workers)} workers`}`;
 }
 
 function waiting(epic: EpicStatus): string[] {

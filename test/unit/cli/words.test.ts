@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { disagreements } from '../../../cli/commands/demo.ts';
-import { arithmetic, exitCodeOf, oneLine, span, story, table } from '../../../cli/output.ts';
+import { arithmetic, details, exitCodeOf, oneLine, span, story, table } from '../../../cli/output.ts';
 import { CLIENT, DEMO, MASTER, SMTP_STUB, WORKER } from '../../../cli/settings.ts';
 import { GimmeError } from '../../../shared/core/errors.ts';
 import { readConfig, type Settings } from '../../../shared/io/config.ts';
@@ -41,6 +41,15 @@ test('an epic that closes says what is cancelled and what may still come', () =>
   };
   assert.deepEqual(story(over).length, 2);
   assert.match(story({ ...over, reason: '' })[0] ?? '', /^✗ e cancelled$/);
+});
+
+test('details of an epic: no speed while no worker is there', () => {
+  const epic = { ...statusOf('e'), rate: 12, etaMs: 3_000 };
+  assert.equal(details(epic).at(-1), '  0 on workers, 0 delayed   0 workers');
+  assert.equal(
+    details({ ...epic, workers: 1 }).at(-1),
+    '  12/s   eta 3.0s   0 on workers, 0 delayed   1 worker',
+  );
 });
 
 test('spans and harmless lines', () => {
