@@ -33,6 +33,7 @@ export const BREAKAGES: Readonly<Record<string, () => Breakage>> = {
   'Proceed is told before it is durable': () => ({ output: hurrying('proceed') }),
   'begun effects are forgotten in a crash': () => ({ recovered: forgetBegun }),
   'leases age while the master stands still': agingAlways,
+  'leases age while the link is down': () => ({ before: hearingAlways }),
   'a lost grant is never found': () => ({ input: findingNothing }),
   'a unit that waits for its time is never woken': () => ({ output: wakingNobody }),
   'some outcomes are told and not recorded': () => ({ output: droppingSettled }),
@@ -138,6 +139,10 @@ function agingAlways(): Breakage {
     lastMs = monoMs;
   };
   return { before };
+}
+
+function hearingAlways({ state }: Master): void {
+  state.linked = true;
 }
 
 function findingNothing(input: MasterInput, { state }: Master): MasterInput {

@@ -5,6 +5,7 @@
  * D2: a lease lapses only when its session was silent, or did not take what it was granted, for a whole lease
  *     during which the master listened; or when it said goodbye.
  */
+import type { MasterInput } from '../../master/core/master.ts';
 import type { Demand, MasterMessage, WorkerMessage } from '../../shared/protocol/messages.ts';
 import { Broken } from './story.ts';
 
@@ -26,6 +27,7 @@ export class DemandCheck {
   /** The most that each worker ever said it can hold. */
   readonly #room = new Map<string, number>();
   #stepMs: number | undefined;
+  #isLinked = true;
   #listenedMs = 0;
 
   constructor(leaseMs: number) {
@@ -36,13 +38,16 @@ export class DemandCheck {
   restart(): void {
     this.#sessions.clear();
     this.#stepMs = undefined;
+    this.#isLinked = true;
     this.#listenedMs = 0;
   }
 
-  /** The master takes a step. */
-  listen(nowMs: number): void {
-    if (this.#stepMs !== undefined) this.#listenedMs += Math.min(nowMs - this.#stepMs, LISTENS_MS);
+  /** The master takes a step; it hears nobody from `down` to `up`. */
+  listen(nowMs: number, input: MasterInput): void {
+    const sinceMs = nowMs - (this.#stepMs ?? nowMs);
+    if (this.#isLinked) this.#listenedMs += Math.min(sinceMs, LISTENS_MS);
     this.#stepMs = nowMs;
+    if (input.type === 'down' || input.type === 'up') this.#isLinked = input.type === 'up';
   }
 
   /** Takes a message that the master heard. Returns whether it is newer than all before it. */

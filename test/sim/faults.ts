@@ -14,6 +14,7 @@ export const PLANNED_FAULTS = [
   'link reset',
   'server away',
   'one-way partition',
+  'master link down',
   'slow store',
   'full disk',
 ] as const;

@@ -60,7 +60,7 @@ export class History {
     output: StepOutput,
     shown: (epic: string) => Shown | undefined,
   ): void {
-    this.demand.listen(this.#nowMs());
+    this.demand.listen(this.#nowMs(), input);
     const from = input.type === 'message' ? input.from : undefined;
     if (input.type === 'message') this.#heard(input.from, term, input.message);
     if (input.type === 'read-failed') this.#unreadable.add(input.epic);

@@ -232,6 +232,8 @@ export class Simulation {
         return this.#loseServer(ms);
       case 'one-way partition':
         return link.cut(coin ? 'toMaster' : 'toWorker', ms);
+      case 'master link down':
+        return this.#cutMaster(ms);
       case 'slow store':
         this.#slowUntilMs = this.#timeline.nowMs + ms;
         return;
@@ -239,6 +241,13 @@ export class Simulation {
         kind satisfies 'full disk';
         return this.#disk.fill(ms);
     }
+  }
+
+  #cutMaster(ms: number): void {
+    const master = this.#master;
+    this.#workers.cutAll(ms);
+    master.process.run(() => master.step({ type: 'down' }));
+    master.process.after(ms, () => master.step({ type: 'up' }));
   }
 
   #crashMaster(ms: number): void {

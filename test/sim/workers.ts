@@ -85,6 +85,14 @@ export class Workers {
     node.process.run(() => node.step({ type: 'up' }));
   }
 
+  /** The master's own link is away: nobody hears anybody, and only the master is told. */
+  cutAll(ms: number): void {
+    for (const { link } of this.places) {
+      link.cut('toMaster', ms);
+      link.cut('toWorker', ms);
+    }
+  }
+
   disconnect(place: Place, keeps: boolean): void {
     const { node } = place;
     if (!place.link.isUp || node.process.isDead) return;
