@@ -5,6 +5,7 @@
 import { WORKS_MAX } from '../../shared/core/limits.ts';
 import { PROTOCOL_VERSION, type WorkAvailable } from '../../shared/protocol/messages.ts';
 import type { LiveEpic } from './live.ts';
+import { isDue } from './parking.ts';
 import type { Session } from './session.ts';
 import type { MasterState } from './state.ts';
 
@@ -55,8 +56,9 @@ export function worksWanting(s: MasterState): string[] {
   const works = new Set<string>();
   for (const live of s.live.values()) {
     const { closing, paused, drained, work } = live.epic;
-    const isWanting = closing === undefined && paused === undefined && (!drained || live.readyCount > 0);
-    if (isWanting) works.add(work);
+    const isOpen = closing === undefined && paused === undefined;
+    // What is parked and due is looked up only for a worker that offers the work: it must be told.
+    if (isOpen && (!drained || live.readyCount > 0 || isDue(s, live))) works.add(work);
   }
   // A hint may leave works out: a worker that is told of any asks for all.
   return [...works].sort().slice(0, WORKS_MAX);

@@ -7,7 +7,7 @@ import type { Master, MasterInput } from '../../master/core/master.ts';
 import type { EpicRecord } from '../../master/core/records.ts';
 import type { Now, Outgoing, StepOutput } from '../../master/core/state.ts';
 import { IntervalSet } from '../../shared/core/intervalSet.ts';
-import type { GimmeWork, GrantReport, MasterMessage } from '../../shared/protocol/messages.ts';
+import type { GimmeWork, GrantReport, MasterMessage, Ranges } from '../../shared/protocol/messages.ts';
 
 export type Breakage = {
   /** What the core is told that it finds in its journal. */
@@ -92,24 +92,33 @@ function settlingTwice(): Breakage {
 }
 
 function staleHandBacks(input: MasterInput, core: Master): MasterInput {
-  return asIfHeld(input, core, ({ back }) => back !== undefined);
+  return asIfHeld(input, core, ({ back }) => (back ? { units: back, says: { back } } : undefined));
 }
 
 function staleRetries(input: MasterInput, core: Master): MasterInput {
-  return asIfHeld(input, core, ({ later }) => later !== undefined);
+  const told = ({ later }: GrantReport): Told | undefined =>
+    later && { units: later.flatMap(({ unit }) => [unit, unit + 1]), says: { later } };
+  return asIfHeld(input, core, told);
 }
 
-/** Gives a stale token's report to the session that holds its first unit now, as if that one had said it. */
-function asIfHeld(input: MasterInput, { state }: Master, wanted: (it: GrantReport) => boolean): MasterInput {
+/** A part of a report, and the units that it is about. */
+type Told = { units: Ranges; says: Partial<GrantReport> };
+
+/** Gives what a stale token told to a session that holds one of these units now, as if that one had said it. */
+function asIfHeld(
+  input: MasterInput,
+  { state }: Master,
+  toldIn: (report: GrantReport) => Told | undefined,
+): MasterInput {
   const gimme = gimmeOf(input);
   if (input.type !== 'message' || !gimme) return input;
   for (const report of gimme.reports) {
-    const unit = wanted(report) ? (report.back?.[0] ?? report.later?.[0]?.unit) : undefined;
-    for (const grant of state.live.get(report.epic)?.grants ?? []) {
-      const isTheirs = grant.session === input.from && grant.term === report.term && grant.n === report.n;
-      if (isTheirs || unit === undefined || !grant.units.has(unit)) continue;
-      const { session, term, n } = grant;
-      const message = { ...gimme, at: -1, reports: [{ ...report, term, n }] };
+    const told = toldIn(report);
+    const { epic } = report;
+    for (const { session, term, n, units } of told ? (state.live.get(epic)?.grants ?? []) : []) {
+      const isTheirs = session === input.from && term === report.term && n === report.n;
+      if (isTheirs || units.intersect(told?.units ?? []).length === 0) continue;
+      const message = { ...gimme, at: -1, reports: [{ epic, term, n, ...told?.says }] };
       return { ...input, from: session, message };
     }
   }

@@ -181,7 +181,7 @@ export class History {
     const { epic } = record;
     if (record.k === 'epic-submitted') this.#enter(epic);
     const { decided, holders } = this.#of(epic);
-    this.#story.record(record);
+    this.#story.record(record, decided.read);
     decided.apply(record);
     holders.recorded(record, from);
     if (record.k === 'parked') for (const { unit, data } of record.units) if (data) this.#release(epic, unit);

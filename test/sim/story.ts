@@ -32,8 +32,8 @@ export class Story {
     if (units?.length !== 0) this.#lines.push({ atMs: this.#nowMs(), epic, units, what });
   }
 
-  /** Tells what a record says. */
-  record(record: EpicRecord): void {
+  /** Tells what a record says of an epic of which so many units had been read before. */
+  record(record: EpicRecord, readBefore: number): void {
     const { epic, k } = record;
     if (k === 'settled' || k === 'resolved') {
       const by = record.by ? ` by ${tokenOf(record.by)}` : '';
@@ -58,7 +58,7 @@ export class Story {
       this.add(epic, again, `taken from ${session}: to run again`);
       this.add(epic, unclaimed ?? [], 'claimed by nobody after a crash: to run again');
       this.add(epic, unknown, `taken from ${session}: unknown`);
-    } else if (k === 'horizon') this.add(epic, undefined, `read up to ${record.to}`);
+    } else if (k === 'horizon') this.add(epic, [readBefore, record.to], 'is read');
     else if (k === 'closing' || k === 'epic-finished') this.add(epic, undefined, k);
   }
 

@@ -151,12 +151,8 @@ export class WorkerNode {
   #fate(run: Run, index: number, attempt: number): { kind: Outcome['kind'] } {
     const { dice, luck } = this.#parts;
     const { fail, retry, unknown, skip } = luck();
-    const steps = this.#stepsOf(run);
-    const effect = steps[index]?.effect ?? 'none';
-    // What a step gave is not kept: a retry beyond an at-most-once effect would have it again.
-    const mayRetry =
-      attempt < ATTEMPTS && steps.slice(0, index).every((step) => step.effect !== 'at-most-once');
-    if (mayRetry && dice.chance(retry)) return { kind: 'retry' };
+    const effect = this.#stepsOf(run)[index]?.effect ?? 'none';
+    if (attempt < ATTEMPTS && dice.chance(retry)) return { kind: 'retry' };
     if (dice.chance(fail)) return { kind: 'failed' };
     if (dice.chance(skip)) return { kind: 'skipped' };
     if (effect !== 'none' && dice.chance(unknown)) return { kind: 'unknown' };

@@ -191,7 +191,12 @@ export class Holdings {
       const wanted = IntervalSet.of(theirs);
       // One whose effect has happened goes on to its end, so that it is told as it is.
       const waits = (run: Run): boolean => run.held === held && wanted.has(run.unit) && !run.begun;
-      for (const { run } of this.waiting.take(waits)) back.add(run.unit, run.unit + 1);
+      for (const item of this.waiting.take(waits)) {
+        const along = takeAlong(item.run, item.retry.step);
+        // It has run: handed back as unstarted, its attempts would be forgotten and its effects not accounted for.
+        if (along.ok) this.#leave(item, along, nowMs);
+        else back.add(item.run.unit, item.run.unit + 1);
+      }
       if (!back.isEmpty) {
         held.fresh.back.addAll(back.ranges());
         this.outbox.add(held, back.count, nowMs);

@@ -6,7 +6,7 @@ import type { EpicRecord } from '../../../../master/core/records.ts';
 import type { ReadWanted } from '../../../../master/core/state.ts';
 import { EPICS_FINISHED_KEPT_MAX } from '../../../../shared/core/limits.ts';
 import type { UnitLater } from '../../../../shared/protocol/messages.ts';
-import { LEASE_MS, Rig, work } from './rig.ts';
+import { BEAT_MS, LEASE_MS, Rig, work } from './rig.ts';
 
 const later = (unit: number, delayMs: number, step = 0): UnitLater => ({
   ...{ unit, attempt: 2, step, delayMs, code: 'deferred', brings: 2 },
@@ -51,6 +51,16 @@ describe('parked units', () => {
     rig.due();
     assert.deepEqual(rig.sent('work')[0]?.units, [3, 5]);
     assert.deepEqual(rig.wrote('lease-expired'), []);
+  });
+
+  // Broke: workers that had missed the one word of a new master were never told again that anything was due.
+  test('are told of, each heartbeat, once they are due and nobody here offers their work', () => {
+    const { rig: before, n } = parked([3]);
+    before.report('w', 'e', n, { ok: [0, 3, 4, 10] });
+    const rig = restarted(before, 60_000);
+    rig.pass(5_050 + 3 * BEAT_MS);
+    const told = rig.sent('available').map(({ works }) => works.join());
+    assert.ok(told.length >= 2 && told.every((works) => works === 'job'), told.join(' '));
   });
 
   test('one that came back is kept by the store until it is settled', () => {

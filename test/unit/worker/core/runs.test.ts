@@ -236,6 +236,7 @@ describe('taken back', () => {
     );
   });
 
+  // Broke: what waited for another try was handed back as if it had never run.
   test('abort: what waits is handed back, what runs is told and still reports', () => {
     const rig = Rig.known();
     rig.work(1, [0, 4]);
@@ -245,7 +246,12 @@ describe('taken back', () => {
     rig.take({ t: 'abort', term: 1, epic: 'e', units: [0, 3] });
     assert.deepEqual(rig.out.aborts, [runs]);
     rig.pass(REPORT_AFTER_MS);
-    assert.deepEqual(rig.reports()[0]?.back, [0, 1, 2, 3]);
+    const [report] = rig.reports();
+    assert.deepEqual(report?.back, [2, 3]);
+    assert.deepEqual(
+      report?.later?.map(({ unit, attempt }) => [unit, attempt]),
+      [[0, 2]],
+    );
     rig.finish(runs);
     rig.pass(REPORT_AFTER_MS);
     assert.deepEqual(rig.reports().at(-1)?.ok, [1, 2]);
