@@ -74,10 +74,15 @@ export function isClosing(epic: EpicStatus): boolean {
 function closingLines(epic: EpicStatus): string[] {
   if (!isClosing(epic)) return [];
   const { cancelled, outstanding } = epic.totals;
-  const begun =
-    `  ${count(cancelled)} units are cancelled; ${count(outstanding)} on workers may still report how they ended, ` +
-    `for at most ${span(LEASE_MS)}`;
-  return [epic.totalExact ? begun : `${begun}; the rest of the source is being counted as cancelled`];
+  const patience = `for at most ${span(LEASE_MS)}`;
+  const parts = [
+    ...(cancelled > 0 ? [`${count(cancelled)} units are cancelled`] : []),
+    ...(outstanding > 0
+      ? [`${count(outstanding)} on workers may still report how they ended, ${patience}`]
+      : []),
+    ...(epic.totalExact ? [] : ['the rest of the source is being counted as cancelled']),
+  ];
+  return parts.length > 0 ? [`  ${parts.join('; ')}`] : [];
 }
 
 /** Everything `epic get` shows. */

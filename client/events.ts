@@ -37,13 +37,18 @@ export async function* followEpic(
   const status = await client.status(id);
   let heardAt = performance.now();
   let isGone = false;
+  const heard = (): void => {
+    heardAt = performance.now();
+    if (isGone) onMaster('back');
+    isGone = false;
+  };
   yield status;
   if (status.state !== 'running') return;
   for (;;) {
     const pushed = new PushedStates(client.master, id, signal);
     try {
       for (let state = await pushed.next(); state; state = await pushed.next()) {
-        heardAt = performance.now();
+        heard();
         yield state;
         if (state.state !== 'running') return; // W2
       }
@@ -60,9 +65,7 @@ export async function* followEpic(
       isGone = true;
       continue;
     }
-    if (isGone) onMaster('back');
-    isGone = false;
-    heardAt = performance.now();
+    heard();
     yield answer;
     if (answer.state !== 'running') return;
   }

@@ -248,6 +248,29 @@ test('watch says once that the master is gone and once that it is back, and goes
   assert.equal(last, 'finished');
 });
 
+test('a master that is back by its WebSocket is told of as well', async (t) => {
+  const { app, url, api } = await serveFake(t);
+  const sockets = new Set<Socket>();
+  app.server.on('upgrade', (_request, socket) => sockets.add(socket as Socket));
+  api.add();
+  const client = new Client({ master: url });
+  const epic = await client.epic('epic-1');
+  const asked = client.status.bind(client);
+  let isDeaf = false;
+  client.status = (id) =>
+    isDeaf ? Promise.reject(new GimmeError('master_unreachable', 'nobody answers')) : asked(id);
+  const told: string[] = [];
+  let states = 0;
+  for await (const _ of epic.watch({ onMaster: (state) => told.push(state) })) {
+    if (++states === 2) {
+      isDeaf = true;
+      for (const socket of sockets) socket.destroy();
+    }
+    if (told.includes('back')) api.change('epic-1', ended(0));
+  }
+  assert.deepEqual(told, ['gone', 'back']);
+});
+
 test('watch asks where no WebSocket comes through', async (t) => {
   let asked = 0;
   const server = createServer((_request, response) => {
