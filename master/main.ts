@@ -79,7 +79,7 @@ export async function startMaster(config: MasterConfig): Promise<RunningMaster> 
     opened,
   );
   const notFrames = (): number => (bus instanceof NatsBus ? bus.counts().notFrames : 0);
-  await spool.keepOnly(runtime.spools());
+  await runtime.leftovers.removeAll();
   const metrics = new MasterMetrics({ version: VERSION, link: bus.kind, notFrames, ...runtime.inside() });
   const story = new StoryLog(log, runtime.inside().state.sessions);
   runtime.observe(both(metrics, story));

@@ -4,9 +4,10 @@
  *
  * B1: a brief that has a hash is durable and whole; the bytes are checked against it when read.
  * B2: at most BRIEFS_CACHED_BYTES_MAX bytes stay in memory.
+ * B3: a brief that was put is there whatever is being removed: each put makes its file young again.
  */
 import { createHash } from 'node:crypto';
-import { open, readFile, rm, stat } from 'node:fs/promises';
+import { open, readdir, readFile, rm, stat, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
 import { GimmeError } from '../../shared/core/errors.ts';
 import { BRIEF_BYTES_MAX, BRIEFS_CACHED_BYTES_MAX } from '../../shared/core/limits.ts';
@@ -22,6 +23,7 @@ export class Briefs {
   #cachedBytes = 0;
   /** Writes under way: the same brief put twice is written once. */
   readonly #puts = new Map<string, Promise<void>>();
+  readonly #removals = new Map<string, Promise<void>>();
 
   private constructor(dir: string, cacheBytesMax: number) {
     this.#dir = dir;
@@ -53,7 +55,10 @@ export class Briefs {
     return hash;
   }
 
-  /** Returns a brief's bytes, which are not to be changed. Throws bad_request, not_found or store_failed. */
+  /**
+   * Returns a brief's bytes, which are not to be changed. Throws bad_request, not_found, source_damaged, or store_failed
+   * where it cannot be read.
+   */
   async get(hash: string): Promise<Buffer> {
     if (!HASH.test(hash)) {
       throw new GimmeError('bad_request', 'a brief is named by its SHA-256: 64 characters of 0-9 and a-f');
@@ -63,11 +68,36 @@ export class Briefs {
     return bytes;
   }
 
+  /** Removes every brief but these and those put since then (wall time). Throws store_failed. */
+  async keepOnly(hashes: ReadonlySet<string>, putSinceMs: number): Promise<void> {
+    try {
+      for (const name of await readdir(this.#dir)) {
+        if (!HASH.test(name) || hashes.has(name) || this.#puts.has(name)) continue;
+        const removal = this.#removeOlder(name, putSinceMs).finally(() => this.#removals.delete(name));
+        this.#removals.set(name, removal); // B3
+        await removal;
+      }
+    } catch (error) {
+      throw storeFault(error, `cannot remove briefs from ${this.#dir}`);
+    }
+  }
+
+  async #removeOlder(hash: string, putSinceMs: number): Promise<void> {
+    const path = join(this.#dir, hash);
+    if ((await stat(path)).mtimeMs >= putSinceMs) return;
+    await rm(path, { force: true });
+    this.#forget(hash);
+  }
+
   async #write(hash: string, bytes: Uint8Array): Promise<void> {
     const path = join(this.#dir, hash);
     const part = partOf(path);
     try {
-      if (await isThere(path, bytes.length)) return;
+      await this.#removals.get(hash); // B3
+      if (await isThere(path, bytes.length)) {
+        const now = new Date();
+        return await utimes(path, now, now);
+      }
       const handle = await open(part, 'w');
       try {
         await handle.writeFile(bytes);
@@ -89,17 +119,15 @@ export class Briefs {
       bytes = await readFile(path);
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code === 'ENOENT') {
-        throw new GimmeError('not_found', `no brief ${hash} here; POST it to /v1/briefs first`, {
+        throw new GimmeError('not_found', `the brief ${path} is not there: put it back or submit the same`, {
           cause: error,
         });
       }
       throw storeFault(error, `cannot read the brief ${path}`);
     }
     if (hashOf(bytes) !== hash) {
-      throw new GimmeError(
-        'store_failed',
-        `the brief ${path} is damaged; remove the file and submit it again`,
-      );
+      const message = `the brief ${path} is damaged: put it back whole, or remove it and submit the same`;
+      throw new GimmeError('source_damaged', message);
     }
     return bytes;
   }

@@ -28,6 +28,7 @@ import { Congestion } from './congestion.ts';
 import { type Depth, Depths } from './depths.ts';
 import { FaultExamples } from './faultExamples.ts';
 import { Journal } from './journal.ts';
+import { Leftovers } from './leftovers.ts';
 import { Lookups } from './lookups.ts';
 import type { Spool } from './spool.ts';
 import { Rates, StepTotals, statusOf } from './status.ts';
@@ -57,6 +58,7 @@ const CLOSE_MS = 5_000;
 export class MasterRuntime implements MasterApi {
   readonly id: string;
   readonly depths: Depths;
+  readonly leftovers: Leftovers;
   readonly #parts: RuntimeParts;
   readonly #core: Master;
   readonly #journal: Journal;
@@ -86,6 +88,7 @@ export class MasterRuntime implements MasterApi {
     const { id, seal, settings } = parts;
     this.#core = new Master({ id, term: opened.term, seal, ...(settings && { settings }) });
     this.#core.recover(opened.records);
+    this.leftovers = new Leftovers({ ...parts, epics: () => this.#core.state.ledger.epics.values() });
     for (const record of opened.records) this.#see(record);
     this.#journal = new Journal({
       store: parts.store,
@@ -96,7 +99,7 @@ export class MasterRuntime implements MasterApi {
       setTimer: (ms, fn) => parts.clock.setTimer(ms, fn),
       onFatal: parts.onFatal,
     });
-    this.#briefSender = new BriefSender(parts);
+    this.#briefSender = new BriefSender({ ...parts, lost: (hash, why) => this.#briefLost(hash, why) });
     this.#congestion = new Congestion(parts, this.#journal, (full) => this.#step({ type: 'link', full }));
     this.#lookups = new Lookups({
       ...parts,
@@ -111,12 +114,6 @@ export class MasterRuntime implements MasterApi {
   inside(): { state: MasterState; epics: () => Iterable<Epic>; depths: () => Record<string, Depth> } {
     const { state } = this.#core;
     return { state, epics: () => this.#seen.epics.values(), depths: () => this.depths.report() };
-  }
-
-  /** Spools of the epics that are known: those that are over may be tried again. */
-  spools(): Set<string> {
-    const epics = [...this.#core.state.ledger.epics.values()];
-    return new Set(epics.flatMap(({ source }) => (source.type === 'spool' ? [source.id] : [])));
   }
 
   /** Has an observer told of what happens from now on. */
@@ -282,10 +279,19 @@ export class MasterRuntime implements MasterApi {
       return this.#parts.log.warn('refused a message', { from, code: error.code, why: error.message });
     }
     const { message, units } = decoded;
-    if (message.t === 'want-brief') void this.#briefSender.send(from, message.hash);
+    if (message.t === 'want-brief') this.#briefSender.send(from, message.hash);
     if (message.t === 'heartbeat')
       this.#steps.take(from, message.steps, (epic) => this.#seen.epics.has(epic));
     this.#step({ type: 'message', from, message, payload: units });
+  }
+
+  /** Pauses what needs a brief that is missing or damaged: its units would wait on workers for ever. */
+  #briefLost(hash: string, why: string): void {
+    const needing = [...this.#core.state.live.values()].filter(({ epic }) => epic.brief === hash);
+    for (const { epic } of needing) {
+      if (epic.paused === undefined)
+        this.#step({ type: 'pause', epic: epic.id, reason: `${why}, then resume the epic` });
+    }
   }
 
   /** Tells a worker whose first words are wrong; it would wait for ever without a reason. */
@@ -339,13 +345,7 @@ export class MasterRuntime implements MasterApi {
     this.#changed.add(record.epic);
     if (record.k !== 'purged') return;
     for (const kept of [this.#steps, this.#examples]) kept.forget(record.epic);
-    if (source?.type === 'spool' && !this.spools().has(source.id)) this.#removeSpool(source.id);
-  }
-
-  #removeSpool(id: string): void {
-    this.#parts.spool.remove(id).catch((error: unknown) => {
-      this.#parts.log.warn('a spool that is read no more stays until the next start', { why: String(error) });
-    });
+    if (this.#open && source) this.leftovers.forgotten(source);
   }
 
   #send(outgoing: Outgoing): void {

@@ -48,6 +48,10 @@ export class StoryLog {
           work: record.work,
           source: sourceWords(record.source),
         });
+      case 'paused':
+        return this.#log.warn('epic is paused', { ...about, reason: record.reason });
+      case 'resumed':
+        return this.#log.info('epic goes on', about);
       case 'closing':
         return this.#log.info('epic is being cancelled', { ...about, reason: record.reason });
       case 'epic-finished':

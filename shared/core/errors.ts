@@ -111,7 +111,7 @@ export const ERRORS = {
     500,
     1,
     false,
-    'The epic is paused and skips nothing: restore its spool file and resume it, or cancel it and submit it again.',
+    'The epic is paused and skips nothing: restore the file that it names and resume it, or cancel it and submit it again.',
   ),
   disk_full: row(503, 1, true, 'Make room; it goes on by itself, nothing is lost.'),
   store_failed: row(503, 1, true, 'The store refused a write; the message names the cause.'),

@@ -66,6 +66,12 @@ export const SPOOL_SUM_BYTES = 256 * KB;
 export const SPOOLS_OPEN_MAX = 128;
 /** Bytes of briefs a master keeps in memory; the others are read from disk. */
 export const BRIEFS_CACHED_BYTES_MAX = 64 * MB;
+/** How long a brief that no epic names is kept after it was last put: its epic may be on its way. */
+export const BRIEF_KEPT_MS = 24 * 3_600_000;
+/** Briefs that a master sends at a time, each with its bytes in memory: a crowd that starts asks all at once. */
+export const BRIEF_SENDS_MAX = 4;
+/** Workers' asks for a brief that wait for their turn; who gets no answer asks again. */
+export const BRIEF_ASKS_MAX = 20_000;
 /** Units parked in the store, per epic; reading pauses at the limit. */
 export const PARKED_MAX = 1_000_000;
 /** Parked units, and bytes of them, that are taken out of the store at a time. */

@@ -44,10 +44,12 @@ export class Cluster {
   readonly shown: EpicStatus[] = [];
   /** What becomes of the frames from here on. */
   fate: Fate = () => 1;
+  /** Where spools and briefs are. */
+  readonly dir: string;
+  readonly briefs: Briefs;
   readonly #link: Link;
   readonly #store: Recording;
   readonly #spool: Spool;
-  readonly #dir: string;
   readonly #clock: Clock;
   readonly #workers: ClusterWorker[] = [];
   readonly #cut = new Set<string>();
@@ -65,7 +67,8 @@ export class Cluster {
     this.#link = link;
     this.#store = store;
     this.#spool = spool;
-    this.#dir = dir;
+    this.dir = dir;
+    this.briefs = briefs;
     this.#clock = fastClock(parts.speed ?? 1);
     const read = spool.read.bind(spool);
     spool.read = (source, offset, first, limits): Promise<Batch> => {
@@ -206,7 +209,7 @@ export class Cluster {
     await this.master.close();
     await this.#link.end();
     await this.#spool.close();
-    await rm(this.#dir, { recursive: true, force: true });
+    await rm(this.dir, { recursive: true, force: true });
   }
 }
 

@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
-import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, rm, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { setImmediate as turn } from 'node:timers/promises';
 import { Briefs } from '../../../master/io/briefs.ts';
 import { BRIEF_BYTES_MAX } from '../../../shared/core/limits.ts';
 
@@ -41,7 +42,7 @@ test('what a crash cut off is removed, and a file that something cut is written 
   await writeFile(join(own, hashOf('whole')), 'wh');
   await Briefs.open(dir);
   assert.deepEqual(await readdir(own), [hashOf('whole')]);
-  await assert.rejects(briefs.get(hashOf('whole')), { code: 'store_failed', message: /is damaged/ });
+  await assert.rejects(briefs.get(hashOf('whole')), { code: 'source_damaged', message: /is damaged/ });
   await briefs.put(Buffer.from('whole'));
   assert.equal((await briefs.get(hashOf('whole'))).toString(), 'whole');
 });
@@ -67,10 +68,39 @@ test('a brief over the limit, a hash that is none and a brief that is not there 
   for (const hash of ['', '../../etc/passwd', 'A'.repeat(64), `${'a'.repeat(64)}\n`, 'a'.repeat(63)]) {
     await assert.rejects(briefs.get(hash), { code: 'bad_request' });
   }
-  await assert.rejects(briefs.get('a'.repeat(64)), { code: 'not_found', message: /POST it to \/v1\/briefs/ });
+  await assert.rejects(briefs.get('a'.repeat(64)), { code: 'not_found', message: /is not there/ });
   await rm(own, { recursive: true });
   await assert.rejects(briefs.put(Buffer.from('x')), {
     code: 'store_failed',
     message: /cannot write the brief .*ENOENT/,
   });
+});
+
+test('briefs that nobody names are removed once they are old, and one put again is young', async (t) => {
+  const { briefs, own } = await briefsFor(t, 0);
+  const [named, old, again, young] = (await Promise.all(
+    ['named', 'old', 'again', 'young'].map((x) => briefs.put(Buffer.from(x))),
+  )) as [string, string, string, string];
+  const longAgo = new Date(Date.now() - 100_000);
+  for (const hash of [named, old, again]) await utimes(join(own, hash), longAgo, longAgo);
+  await writeFile(join(own, 'not-a-brief'), 'x');
+  await utimes(join(own, 'not-a-brief'), longAgo, longAgo);
+  await briefs.put(Buffer.from('again'));
+  await briefs.keepOnly(new Set([named]), Date.now() - 50_000);
+  assert.deepEqual((await readdir(own)).sort(), [named, again, young, 'not-a-brief'].sort());
+  await assert.rejects(briefs.get(old), { code: 'not_found' });
+});
+
+test('a brief that is put while it is being removed is there afterwards', async (t) => {
+  const { briefs, own } = await briefsFor(t, 0);
+  const bytes = Buffer.from('wanted');
+  const hash = await briefs.put(bytes);
+  const longAgo = new Date(Date.now() - 100_000);
+  for (let delay = 0; delay < 12; delay++) {
+    await utimes(join(own, hash), longAgo, longAgo);
+    const removed = briefs.keepOnly(new Set(), Date.now() - 50_000);
+    for (let turns = 0; turns < delay; turns++) await turn();
+    await Promise.all([removed, briefs.put(bytes)]);
+    assert.equal((await briefs.get(hash)).toString(), 'wanted', `put ${delay} turns later`);
+  }
 });

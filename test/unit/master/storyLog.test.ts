@@ -17,6 +17,8 @@ test('an epic from its submit to its arithmetic', () => {
     { k: 'horizon', epic: 'e', to: 3, offset: 3, end: true },
     { k: 'settled', epic: 'e', succeeded: [0, 1], cancelled: [1, 3] },
     { k: 'lease-expired', epic: 'e', session: 's', again: [0, 2, 5, 6], unknown: [], wallMs: 2_000 },
+    { k: 'paused', epic: 'e', reason: 'a file is gone', wallMs: 2_000 },
+    { k: 'resumed', epic: 'e', wallMs: 2_000 },
     { k: 'closing', epic: 'e', reason: 'wrong\nsubject', wallMs: 2_000 },
     { k: 'epic-finished', epic: 'e', outcome: 'cancelled', wallMs: 3_500 },
   ];
@@ -29,6 +31,8 @@ test('an epic from its submit to its arithmetic', () => {
   assert.deepEqual(log.lines, [
     'info epic submitted {"epic":"e","name":"weekly","work":"w","source":"range:0-3"}',
     'info units of a lost worker {"epic":"e","name":"weekly","worker":"s","again":3,"unknown":0}',
+    'warn epic is paused {"epic":"e","name":"weekly","reason":"a file is gone"}',
+    'info epic goes on {"epic":"e","name":"weekly"}',
     'info epic is being cancelled {"epic":"e","name":"weekly","reason":"wrong\\nsubject"}',
     `info epic cancelled {"epic":"e","name":"weekly","seconds":2.5,"totals":"${totals}"}`,
   ]);
