@@ -24,8 +24,8 @@ const RUN = [
 ];
 
 const FAULTS = {
-  ws: ['--kills', 'master:3,worker:2', '--stops', 'master:1,worker:1'],
-  nats: ['--kills', 'master:1,worker:2,nats:2', '--stops', 'worker:1,nats:1'],
+  ws: ['--kills', 'master:2,worker:2', '--stops', 'worker:1'],
+  nats: ['--kills', 'master:1,worker:2,nats:2', '--stops', 'nats:1'],
 };
 
 // They wait for leases and for processes to start most of the time.
