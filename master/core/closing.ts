@@ -5,7 +5,7 @@
 import { IntervalSet } from '../../shared/core/intervalSet.ts';
 import type { Ranges, UnitFault } from '../../shared/protocol/messages.ts';
 import type { Epic } from './epic.ts';
-import type { Grant, LiveEpic } from './live.ts';
+import type { LiveEpic } from './live.ts';
 import type { MasterState } from './state.ts';
 
 /** Cancels a running epic; does nothing when it is closing or over. */
@@ -17,21 +17,25 @@ export function cancel(s: MasterState, id: string, reason: string): void {
   s.record({ k: 'closing', epic: id, reason, wallMs: s.now.wallMs });
   const never = live.takeUngranted();
   if (never.length > 0) s.settle(live, { cancelled: never });
+  // Of before a restart: whoever comes back with them is told to stop.
+  const unclaimed = withoutEffect(epic, live.heldBack);
+  live.heldBack.removeAll(unclaimed);
+  if (unclaimed.length > 0) s.settle(live, { cancelled: unclaimed });
   if (!epic.parked.isEmpty) s.record({ k: 'parked-cancelled', epic: id });
   live.closeAtMs = s.listenedMs + s.settings.leaseMs;
   for (const grant of [...live.grants]) {
     s.abort(grant.session, id, grant.units.ranges());
-    const free = withoutEffect(epic, grant);
+    const free = withoutEffect(epic, grant.units);
     s.release(grant, free);
     if (free.length > 0) s.settle(live, { cancelled: free });
   }
 }
 
-/** Units of a grant that certainly had no effect: no step has one, or none may begin without asking. */
-export function withoutEffect(epic: Epic, grant: Grant): Ranges {
-  if (epic.effectFree) return grant.units.ranges();
+/** Those of these granted units that certainly had no effect: no step has one, or none may begin without asking. */
+export function withoutEffect(epic: Epic, units: IntervalSet): Ranges {
+  if (epic.effectFree) return units.ranges();
   if (!epic.asksFirst) return [];
-  const free = IntervalSet.of(grant.units.ranges());
+  const free = IntervalSet.of(units.ranges());
   for (const unit of epic.begun.keys()) free.remove(unit, unit + 1);
   for (const unit of epic.resume.keys()) if (epic.hasHadEffect(unit)) free.remove(unit, unit + 1);
   return free.ranges();

@@ -9,6 +9,7 @@ import { eachOf, IntervalSet } from '../../shared/core/intervalSet.ts';
 import type { Heartbeat, HeldGrant, Hello, Ranges } from '../../shared/protocol/messages.ts';
 import { giveUp } from './closing.ts';
 import { type Grant, grantKey, type LiveEpic } from './live.ts';
+import { recallPaused } from './pausing.ts';
 import type { Token } from './records.ts';
 import { sealOf } from './seal.ts';
 import { Session } from './session.ts';
@@ -129,6 +130,9 @@ function attach(s: MasterState, session: Session, live: LiveEpic | undefined, he
     live.grants.add(grant);
     live.leased += grant.units.count;
     session.grants.set(grantKey(held.term, held.n), grant);
+    // It may have been away when it was told.
+    if (live.epic.closing !== undefined) s.abort(session.id, held.epic, mine);
+    else if (live.epic.paused !== undefined) recallPaused(s, session, live);
   }
   const others = live ? IntervalSet.of(mine).missingFrom(held.units) : held.units;
   const begun = live ? ownUnknown(live, session, held) : new IntervalSet();

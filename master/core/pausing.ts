@@ -2,6 +2,8 @@
  * Pausing: nothing more of a paused epic is read or granted, and what workers have not begun comes back. What
  * they have begun they end and report.
  */
+import type { LiveEpic } from './live.ts';
+import type { Session } from './session.ts';
 import type { MasterState } from './state.ts';
 
 /** Pauses a running epic; does nothing when it is paused, closing or over. */
@@ -10,14 +12,15 @@ export function pause(s: MasterState, id: string, reason: string): void {
   if (!live || live.epic.paused !== undefined || live.epic.closing !== undefined) return;
   s.record({ k: 'paused', epic: id, reason, wallMs: s.now.wallMs });
   s.touched.add(live);
-  for (const session of new Set([...live.grants].map((grant) => grant.session))) {
-    const held = s.sessions.get(session)?.held ?? 0;
-    s.send(
-      session,
-      { t: 'recall', term: s.term, count: held, epic: id },
-      s.sessions.get(session)?.after ?? 0,
-    );
+  for (const id of new Set([...live.grants].map((grant) => grant.session))) {
+    const session = s.sessions.get(id);
+    if (session) recallPaused(s, session, live);
   }
+}
+
+/** Has a session give back what it has not begun of a paused epic; not before the grants of it that are on their way. */
+export function recallPaused(s: MasterState, session: Session, live: LiveEpic): void {
+  s.send(session.id, { t: 'recall', term: s.term, count: session.held, epic: live.epic.id }, session.after);
 }
 
 /** Has a paused epic go on, also with what could not be read. */

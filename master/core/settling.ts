@@ -141,7 +141,7 @@ function isSaidAgain(s: MasterState, recordedBefore: number): boolean {
 
 /** A unit of a closing epic that asks to begin has had no effect yet, unless an earlier step has one. */
 function cancelUnbegun(s: MasterState, grant: Grant, units: Ranges): void {
-  const free = IntervalSet.of(withoutEffect(grant.live.epic, grant)).intersect(units);
+  const free = IntervalSet.of(withoutEffect(grant.live.epic, grant.units)).intersect(units);
   s.release(grant, free);
   s.putBack(grant.live, free);
 }

@@ -1,6 +1,6 @@
 /** What a master writes of what it found in its journal: who may have held it, and who did not come back. */
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { describe, test } from 'node:test';
 import type { Effect } from '../../../../shared/protocol/messages.ts';
 import { LEASE_MS, Rig, work } from './rig.ts';
 
@@ -61,4 +61,65 @@ test('a unit that was parked had no holder: it is not listed and waits on', () =
   rig.pass(2 * LEASE_MS);
   assert.deepEqual(rig.wrote('lease-expired'), []);
   assert.equal(rig.epic('e').parked.count, 1);
+});
+
+describe('an epic cancelled within a lease of a restart', () => {
+  const cancel = (rig: Rig) => rig.step({ type: 'cancel', epic: 'e', reason: 'no more' });
+  const claim = (rig: Rig, n: number, effects: Effect[]) =>
+    rig.hello('w', [work('job', effects)], 0, { held: [rig.held('w', n, [3, 10], [0, 10])] });
+
+  // Broke: what was held without an effect waited a lease for a holder who was never told, and ran on for nothing.
+  test('ends at once where nothing has an effect, and its holder is told to stop', () => {
+    const { before, n } = interrupted(['none']);
+    const rig = restarted(before);
+    cancel(rig);
+    assert.deepEqual(rig.totals('e'), { read: 10, succeeded: 3, cancelled: 7 });
+    assert.equal(rig.wrote('epic-finished')[0]?.outcome, 'cancelled');
+    claim(rig, n, ['none']);
+    assert.deepEqual(rig.sent('abort', 'w')[0]?.units, [3, 10]);
+  });
+
+  test('waits for what had begun, and its holder is told to stop the rest', () => {
+    const { before, n } = interrupted(['at-most-once']);
+    before.begin('w', 'e', n, [3, 5]);
+    const rig = restarted(before);
+    cancel(rig);
+    assert.deepEqual(rig.totals('e'), { read: 10, succeeded: 3, cancelled: 5, outstanding: 2 });
+    claim(rig, n, ['at-most-once']);
+    assert.deepEqual(
+      rig.sent('abort', 'w').map(({ units }) => units),
+      [
+        [3, 5],
+        [5, 10],
+      ],
+    );
+    rig.report('w', 'e', n, { ok: [3, 5] });
+    assert.deepEqual(rig.totals('e'), { read: 10, succeeded: 5, cancelled: 5 });
+  });
+
+  test('tells holders of at-least-once effects to stop, too, and hears how they ended', () => {
+    const { before, n } = interrupted(['at-least-once']);
+    const rig = restarted(before);
+    cancel(rig);
+    claim(rig, n, ['at-least-once']);
+    assert.deepEqual(rig.sent('abort', 'w')[0]?.units, [3, 10]);
+    rig.report('w', 'e', n, { ok: [3, 4], back: [4, 10] });
+    assert.deepEqual(rig.totals('e'), { read: 10, succeeded: 4, cancelled: 6 });
+  });
+
+  test('cancelled before the restart, its holder is told again', () => {
+    const { before, n } = interrupted(['at-least-once']);
+    cancel(before);
+    const rig = restarted(before);
+    claim(rig, n, ['at-least-once']);
+    assert.deepEqual(rig.sent('abort', 'w')[0]?.units, [3, 10]);
+  });
+});
+
+test('who comes back with units of a paused epic gives back what it has not begun', () => {
+  const { before, n } = interrupted(['none']);
+  before.step({ type: 'pause', epic: 'e', reason: 'wait' });
+  const rig = restarted(before);
+  rig.hello('w', [work('job', ['none'])], 0, { held: [rig.held('w', n, [3, 10], [0, 10])] });
+  assert.deepEqual(rig.sent('recall', 'w'), [{ t: 'recall', term: 7, count: 7, epic: 'e' }]);
 });
