@@ -270,12 +270,13 @@ export class LiveEpic {
     this.ready.clear();
     this.#unloaded.clear();
     this.#fetched.clear();
+    this.#unloadEmptied();
     return all.ranges();
   }
 
   /** Units settled by a token that did not hold them: takes them from wherever they wait. */
   takeSettled(units: Ranges): void {
-    this.ready.removeAll(units);
+    if (this.ready.removeAll(units) > 0) this.#unloadEmptied();
     this.#unloaded.removeAll(units);
     this.heldBack.removeAll(units);
     if (this.#fetched.size > 0) eachOf(units, (unit) => void this.#fetched.delete(unit));
@@ -297,6 +298,14 @@ export class LiveEpic {
   #unloadIfGranted(extent: Extent): void {
     const next = this.ready.first;
     if (next === undefined || next >= extent.end) this.#unload(extent.first); // L1
+  }
+
+  /** L1, for units that left otherwise than by a grant. */
+  #unloadEmptied(): void {
+    for (const first of this.#loaded.keys()) {
+      const extent = this.epic.extentOf(first);
+      if (!extent || this.ready.intersect([extent.first, extent.end]).length === 0) this.#unload(first);
+    }
   }
 
   #load(extent: Extent, loaded: Loaded): void {
