@@ -13,6 +13,7 @@
  */
 import { assert, unreachable } from '../../shared/core/errors.ts';
 import { countOf, eachOf, IntervalSet } from '../../shared/core/intervalSet.ts';
+import { FAULT_CODES_MAX } from '../../shared/core/limits.ts';
 import type { EpicState, Totals } from '../../shared/protocol/api.ts';
 import type { Ranges, UnitFault, WorkManifest } from '../../shared/protocol/messages.ts';
 import { restore } from './epicCheckpoint.ts';
@@ -66,7 +67,7 @@ export class Epic {
     cancelled: 0,
     missing: 0,
   };
-  /** Failed and unknown units by code. */
+  /** Failed and unknown units by code; works make codes up, so those beyond FAULT_CODES_MAX are one: `other`. */
   readonly faults = new Map<string, number>();
   /** Units whose at-most-once effect has begun, and under which token. */
   readonly begun = new Map<number, Token>();
@@ -231,8 +232,8 @@ export class Epic {
     for (const fault of record.unknown ?? []) {
       // What its own worker reports as unknown is its last word; only what was taken from it may be resolved.
       const by = record.by ? undefined : this.begun.get(fault.unit);
-      this.#fault('unknown', fault);
-      if (by) this.unknownBy.set(fault.unit, { by, code: fault.code });
+      const code = this.#fault('unknown', fault);
+      if (by) this.unknownBy.set(fault.unit, { by, code });
     }
   }
 
@@ -250,9 +251,16 @@ export class Epic {
     while (this.extents[0] && this.extents[0].end <= low) this.extents.shift();
   }
 
-  #fault(outcome: 'failed' | 'unknown', fault: Pick<RecordedFault, 'unit' | 'code'>): void {
+  /** Returns the code that it is counted under. */
+  #fault(outcome: 'failed' | 'unknown', fault: Pick<RecordedFault, 'unit' | 'code'>): string {
     this.#count(outcome, [fault.unit, fault.unit + 1]);
-    this.faults.set(fault.code, (this.faults.get(fault.code) ?? 0) + 1);
+    return this.#countFault(fault.code);
+  }
+
+  #countFault(told: string): string {
+    const code = this.faults.has(told) || this.faults.size < FAULT_CODES_MAX ? told : 'other';
+    this.faults.set(code, (this.faults.get(code) ?? 0) + 1);
+    return code;
   }
 
   #forget(units: Ranges): void {
@@ -271,7 +279,7 @@ export class Epic {
     for (const fault of record.failed ?? []) {
       this.#unfault(fault.unit);
       this.counts.failed += 1;
-      this.faults.set(fault.code, (this.faults.get(fault.code) ?? 0) + 1);
+      this.#countFault(fault.code);
     }
   }
 
@@ -329,8 +337,8 @@ export class Epic {
     });
     eachOf(record.unknown, (unit) => {
       const by = this.begun.get(unit);
-      this.#fault('unknown', lostFault(unit, record.session));
-      if (by) this.unknownBy.set(unit, { by, code: 'lease_expired' });
+      const code = this.#fault('unknown', lostFault(unit, record.session));
+      if (by) this.unknownBy.set(unit, { by, code });
     });
   }
 

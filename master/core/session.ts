@@ -5,9 +5,10 @@
  * S1: credit = level − units granted after `lastGrant`. Both are absolute, so a lost, doubled or late
  *     message never changes how much a worker ends up holding (G8).
  * S2: grant numbers of a session never repeat within a term, also not after its lease expired.
+ * S3: no level is believed beyond what a worker may hold: a wrong one must not empty every source into it.
  */
 import type { IntervalSet } from '../../shared/core/intervalSet.ts';
-import { HELD_BYTES_MAX } from '../../shared/core/limits.ts';
+import { HELD_BYTES_MAX, HELD_UNITS_MAX } from '../../shared/core/limits.ts';
 import type { Demand, Hello, StepCounters, WorkManifest } from '../../shared/protocol/messages.ts';
 import type { Grant } from './live.ts';
 
@@ -104,7 +105,7 @@ export class Session {
     if (demand.at <= this.#at) return false;
     this.#at = demand.at;
     this.#lastGrant = demand.lastGrant;
-    this.#level = demand.level;
+    this.#level = Math.min(demand.level, HELD_UNITS_MAX); // S3
     while (this.#sent[0] && this.#sent[0].n <= demand.lastGrant) {
       this.#sentUnits -= this.#sent[0].count;
       this.#sent.shift();

@@ -29,6 +29,8 @@ export const BRIEF_PART_BYTES = 256 * KB;
 export const JSON_BODY_BYTES_MAX = 26 * MB;
 /** Ranges in one list of a message: a report with more is split. */
 export const RANGES_MAX = 8_192;
+/** Codes of faults that an epic counts by name; the others count as `other`. */
+export const FAULT_CODES_MAX = 100;
 /** Units listed one by one in one message: faulty or delayed ones of a report, those of a grant that have run before. */
 export const REPORT_UNITS_MAX = 512;
 /** Grants reported on in one message. */

@@ -1,7 +1,7 @@
 /** Leases, returning and leaving workers, refusals, recalls, and when the core wants to be woken. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { SESSIONS_MAX, TICK_MS, WORKS_MAX } from '../../../../shared/core/limits.ts';
+import { HELD_UNITS_MAX, SESSIONS_MAX, TICK_MS, WORKS_MAX } from '../../../../shared/core/limits.ts';
 import { BEAT_MS, LEASE_MS, Rig, work } from './rig.ts';
 
 describe('leases', () => {
@@ -145,6 +145,39 @@ describe('a worker that comes back', () => {
     rig.beat('w', n, 0, []);
     assert.deepEqual(rig.wrote('cleared')[0]?.units, [0, 1]);
     assert.equal(rig.epic('e').begun.size, 0);
+  });
+
+  test('that holds what it began has begun it, whatever heartbeat of before comes late', () => {
+    const rig = new Rig();
+    rig.hello('w', [work('job', ['at-most-once'])], 2);
+    const late = [rig.at('w'), rig.at('w')];
+    rig.submit('e', 'job', 2);
+    rig.read();
+    const n = rig.sent('work', 'w')[0]?.n ?? 0;
+    rig.begin('w', 'e', n, [0, 2]);
+    // It was told before the grant came, or before it was begun: then the grant is beyond it, or in it.
+    for (const [i, stand] of [
+      { lastGrant: n - 1, held: [] },
+      { lastGrant: n, held: [n] },
+    ].entries()) {
+      rig.say('w', { t: 'heartbeat', at: late[i] ?? 0, level: 2, steps: {}, ...stand });
+      assert.deepEqual([rig.wrote('cleared'), rig.epic('e').begun.size], [[], 2]);
+    }
+    const earlier = rig.held('w', 9, [0, 1], [0, 1], { epic: 'e', term: 6 });
+    rig.hello('w', [work('job', ['at-most-once'])], 0, {
+      lastGrant: n,
+      held: [rig.held('w', n, [0, 2]), earlier],
+    });
+    rig.beat('w', n, 0, [n]);
+    assert.deepEqual([rig.wrote('cleared'), rig.epic('e').begun.size], [[], 2]);
+  });
+
+  test('is granted no more than a worker may hold, whatever it asks for', () => {
+    const rig = new Rig({ lookAheadUnits: 10 * HELD_UNITS_MAX });
+    rig.submit('e', 'job', 3 * HELD_UNITS_MAX);
+    rig.hello('w', [work('job')], Number.MAX_SAFE_INTEGER);
+    while (rig.out.reads.length > 0) rig.read();
+    assert.equal(rig.core.state.sessions.get('w')?.held, HELD_UNITS_MAX);
   });
 
   test('gets numbers that it has not seen, also from a master that forgot it', () => {

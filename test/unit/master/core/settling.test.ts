@@ -1,6 +1,9 @@
 /** What reports and begins do to units: each ends once, and everything is answered. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { Epic } from '../../../../master/core/epic.ts';
+import { checkpointOf } from '../../../../master/core/epicCheckpoint.ts';
+import { FAULT_CODES_MAX } from '../../../../shared/core/limits.ts';
 import type { Ranges, UnitFault } from '../../../../shared/protocol/messages.ts';
 import { LEASE_MS, Rig, work } from './rig.ts';
 
@@ -311,3 +314,35 @@ describe('a lost worker', () => {
     assert.deepEqual(rig.totals('e'), { read: 3, unknown: 1, outstanding: 2 });
   });
 });
+
+// Broke: a work that makes up a code for each unit had its epic keep one count for each.
+test('an epic counts so many codes by name, and the others as one; also after a checkpoint', () => {
+  const rig = new Rig();
+  const count = FAULT_CODES_MAX + 5;
+  const n = rig.granted(count + 3, ['at-most-once']);
+  rig.begin('w', 'e', n, [0, 2]);
+  const fault = { message: 'm', step: 's0', attempt: 1 };
+  const failed = Array.from({ length: count }, (_, i) => ({ unit: i + 2, code: `code_${i}`, ...fault }));
+  rig.report('w', 'e', n, { failed });
+  const again = restored(rig);
+  rig.pass(LEASE_MS);
+  const { faults } = rig.epic('e');
+  assert.equal(faults.size, FAULT_CODES_MAX + 1);
+  assert.equal(faults.get('other'), 5 + 2, 'with the two that the lost worker had begun');
+  assert.equal(
+    [...faults.values()].reduce((sum, n) => sum + n, 0),
+    count + 2,
+  );
+  for (const record of rig.wrote('lease-expired')) again.apply(record);
+  assert.deepEqual([...again.faults], [...faults]);
+  rig.hello('w', [work('job', ['at-most-once'])], 0, {
+    lastGrant: n,
+    held: [rig.held('w', n, [0, 2], [0, count + 3])],
+  });
+  rig.report('w', 'e', n, { ok: [0, 2] });
+  assert.equal(faults.get('other'), 5, 'they are resolved');
+});
+
+function restored(rig: Rig): Epic {
+  return new Epic(checkpointOf(rig.epic('e')));
+}
