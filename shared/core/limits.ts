@@ -101,7 +101,7 @@ export const STORE_READ_ROWS = 5_000;
 export const STORE_SLOW_MS = 2_000;
 /** How soon records are tried again on a full disk. */
 export const STORE_RETRY_MS = 1_000;
-/** Records, and messages that wait for them, while one append is in flight. */
+/** Records, and messages that wait for them, while one append is in flight: at half of it nothing more is granted. */
 export const JOURNAL_RECORDS_MAX = 100_000;
 /** Works named in metric labels; the others count as `other`. */
 export const METRIC_WORKS_MAX = 200;

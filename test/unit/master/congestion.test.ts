@@ -5,18 +5,20 @@ import type { EpicRecord } from '../../../master/core/records.ts';
 import type { Outgoing } from '../../../master/core/state.ts';
 import { Congestion } from '../../../master/io/congestion.ts';
 import { Journal } from '../../../master/io/journal.ts';
-import { LINK_FULL_BYTES } from '../../../shared/core/limits.ts';
+import { JOURNAL_RECORDS_MAX, LINK_FULL_BYTES } from '../../../shared/core/limits.ts';
 import { FakeClock } from '../../../shared/io/clock.ts';
 
 function rig(kind: 'ws' | 'nats') {
   const clock = new FakeClock();
   const told: boolean[] = [];
   const bytes = { buffered: 0, waiting: 0 };
+  const depth = { records: 0, messages: 0 };
   const bus = { kind, buffered: () => bytes.buffered };
   const journal = {
     get waitingBytes() {
       return bytes.waiting;
     },
+    depth,
   };
   const congestion = new Congestion({ bus, clock }, journal, (isFull) => told.push(isFull));
   const look = (buffered: number, waiting = 0): boolean[] => {
@@ -25,7 +27,7 @@ function rig(kind: 'ws' | 'nats') {
     clock.advance(100);
     return told.splice(0);
   };
-  return { congestion, clock, look };
+  return { congestion, clock, look, depth };
 }
 
 test('a full link is told once, and once more when half of it has gone out', () => {
@@ -51,6 +53,20 @@ test('of a hub only that counts: one worker that does not read must not stop the
   assert.deepEqual(look(100 * LINK_FULL_BYTES), []);
   assert.deepEqual(look(0, LINK_FULL_BYTES), [true]);
   assert.deepEqual(look(100 * LINK_FULL_BYTES, 0), [false]);
+});
+
+// Broke: the limit was only shown; while one append took long, each read and grant could add to what waits for it.
+test('records, and messages that wait for them, stop grants at half of their limit', () => {
+  const { look, depth } = rig('ws');
+  depth.records = JOURNAL_RECORDS_MAX / 2 - 1;
+  assert.deepEqual(look(0), []);
+  depth.records += 1;
+  assert.deepEqual(look(0), [true]);
+  depth.records = 0;
+  depth.messages = JOURNAL_RECORDS_MAX / 2;
+  assert.deepEqual(look(0), []);
+  depth.messages = JOURNAL_RECORDS_MAX / 4;
+  assert.deepEqual(look(0), [false]);
 });
 
 test('it looks no more once it is closed', () => {
