@@ -68,7 +68,7 @@ export class MasterRuntime implements MasterApi {
   /** Only what is synced (P3). */
   readonly #seen = new Ledger();
   readonly #rates = new Rates();
-  readonly #steps = new StepTotals();
+  readonly #steps = new StepTotals((session) => this.#core.state.sessions.has(session));
   readonly #examples = new FaultExamples();
   readonly #listeners = new Set<(epics: ReadonlySet<string>) => void>();
   readonly #changed = new Set<string>();

@@ -36,38 +36,73 @@ export class Rates {
   }
 }
 
-/** Step counters by epic, as the sessions tell them; kept when a session goes. */
+/** Stands for all sessions that are gone. */
+const GONE = '';
+/** Sessions that are remembered one by one, at least; beyond it, twice as many as live. */
+const SESSIONS_MIN = 64;
+
+/**
+ * Step counters by epic, as the sessions tell them since their start; for display. What sessions that are gone told is
+ * kept as one sum. A process that was forgotten and comes back is counted as another.
+ */
 export class StepTotals {
   readonly #epics = new Map<string, Map<string, StepCounters>>();
+  readonly #isHere: (session: string) => boolean;
+  #sessions = new Set<string>();
+  #sessionsMax = SESSIONS_MIN;
+
+  /** `isHere` says whether a session is known. */
+  constructor(isHere: (session: string) => boolean) {
+    this.#isHere = isHere;
+  }
 
   take(
     session: string,
     steps: Readonly<Record<string, StepCounters>>,
     known: (epic: string) => boolean,
   ): void {
+    if (!this.#isHere(session)) return;
     for (const [epic, counters] of Object.entries(steps)) {
       if (!known(epic)) continue;
       const sessions = this.#epics.get(epic) ?? new Map<string, StepCounters>();
       sessions.set(session, counters);
       this.#epics.set(epic, sessions);
     }
+    this.#sessions.add(session);
+    if (this.#sessions.size > this.#sessionsMax) this.#fold();
   }
 
   of(epic: string): EpicStatus['steps'] {
     const sum: EpicStatus['steps'] = {};
-    for (const counters of this.#epics.get(epic)?.values() ?? []) {
-      for (const [step, { done, failed, retried }] of Object.entries(counters)) {
-        sum[step] ??= { done: 0, failed: 0, retried: 0 };
-        sum[step].done += done;
-        sum[step].failed += failed;
-        sum[step].retried += retried;
-      }
-    }
+    for (const counters of this.#epics.get(epic)?.values() ?? []) add(sum, counters);
     return sum;
   }
 
   forget(epic: string): void {
     this.#epics.delete(epic);
+  }
+
+  #fold(): void {
+    this.#sessions = new Set([...this.#sessions].filter(this.#isHere));
+    this.#sessionsMax = Math.max(SESSIONS_MIN, 2 * this.#sessions.size);
+    for (const sessions of this.#epics.values()) {
+      const gone: StepCounters = {};
+      for (const [session, counters] of sessions) {
+        if (this.#sessions.has(session)) continue;
+        add(gone, counters);
+        sessions.delete(session);
+      }
+      sessions.set(GONE, gone);
+    }
+  }
+}
+
+function add(sum: StepCounters, counters: StepCounters): void {
+  for (const [step, { done, failed, retried }] of Object.entries(counters)) {
+    sum[step] ??= { done: 0, failed: 0, retried: 0 };
+    sum[step].done += done;
+    sum[step].failed += failed;
+    sum[step].retried += retried;
   }
 }
 
