@@ -43,7 +43,11 @@ export class MasterMetrics {
   readonly #works = new Set<string>();
   /** What was already counted of each running epic; one that ended is counted for the last time at its end. */
   readonly #counted = new Map<string, Record<Outcome | 'read', number>>();
-  readonly #read = this.#counter('units_read_total', 'Units read from sources', ['work']);
+  readonly #read = this.#counter(
+    'units_read_total',
+    'Units read from sources, with those that this process found unfinished at its start',
+    ['work'],
+  );
   readonly #finished = this.#counter('units_finished_total', 'Units whose outcome is durable', [
     'work',
     'outcome',
@@ -85,6 +89,11 @@ export class MasterMetrics {
     this.#workerGauges();
     this.#mailboxGauges();
     this.#coreCounters();
+    // What a process before this one settled is not counted again: it would look as if it had all happened now.
+    for (const epic of source.epics()) {
+      const { read, outstanding } = epic.totals();
+      if (epic.active) this.#counted.set(epic.id, { ...epic.counts, read: read - outstanding });
+    }
   }
 
   get contentType(): string {
@@ -141,8 +150,9 @@ export class MasterMetrics {
   #count(epic: Epic): void {
     const before = this.#counted.get(epic.id) ?? zero();
     const work = this.#work(epic.work);
-    this.#read.inc({ work }, epic.read - before.read);
-    before.read = epic.read;
+    const { read } = epic.totals();
+    this.#read.inc({ work }, read - before.read);
+    before.read = read;
     for (const outcome of OUTCOMES) {
       // A resolved unknown stays counted as the unknown that it was.
       this.#finished.inc({ work, outcome }, Math.max(0, epic.counts[outcome] - before[outcome]));
