@@ -80,9 +80,15 @@ export function recall(s: MasterState): void {
 export function drainSession(s: MasterState, id: string): void {
   const session = s.sessions.get(id);
   if (!session || session.expired) return;
+  session.endWanted = true;
   session.draining = true;
   s.weigh(session);
-  s.send(id, { t: 'recall', term: s.term, count: session.held, next: 'end' });
+  askToEnd(s, session);
+}
+
+/** Asks a worker to end; again as long as it shows by its demand that it has not heard. */
+export function askToEnd(s: MasterState, session: Session): void {
+  s.send(session.id, { t: 'recall', term: s.term, count: session.held, next: 'end' });
 }
 
 /** Takes from the fullest: as much as leaves it its slots, no more than the idle ones want. */

@@ -14,7 +14,15 @@ import { unreachable } from '../../shared/core/errors.ts';
 import { EPICS_ACTIVE_MAX, SESSIONS_MAX, TICK_MS } from '../../shared/core/limits.ts';
 import type { UnitBytes } from '../../shared/protocol/codec.ts';
 import { PROTOCOL_VERSION, type WorkerMessage } from '../../shared/protocol/messages.ts';
-import { Availability, announce, available, drainSession, recall, worksWanting } from './availability.ts';
+import {
+  Availability,
+  announce,
+  askToEnd,
+  available,
+  drainSession,
+  recall,
+  worksWanting,
+} from './availability.ts';
 import { cancel, closeOverdue, finishIfDone } from './closing.ts';
 import { dispatch } from './dispatch.ts';
 import { expireLeases, forgetExpired, hear, lapse, takeHeartbeat, takeHello } from './leases.ts';
@@ -164,7 +172,9 @@ export class Master {
     const s = this.state;
     switch (message.t) {
       case 'heartbeat':
-        return takeHeartbeat(s, session, message);
+        takeHeartbeat(s, session, message);
+        if (session.endWanted && message.level > 0) askToEnd(s, session);
+        return;
       case 'gimme':
         takeReports(s, session, message, payload);
         session.demand(message);

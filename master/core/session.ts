@@ -36,6 +36,8 @@ export class Session {
   leaseUntilMs = 0;
   lastHeardMonoMs = 0;
   draining = false;
+  /** An operator wants it to end. */
+  endWanted = false;
   /** Its lease has expired: only its grant numbering is kept. */
   expired = false;
   steps: Readonly<Record<string, StepCounters>> = {};
@@ -91,7 +93,7 @@ export class Session {
     this.labels = hello.labels;
     this.slots = hello.slots;
     this.expired = false;
-    this.draining = false;
+    this.draining = this.endWanted;
     this.passed(hello.lastGrant);
   }
 

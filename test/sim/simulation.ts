@@ -160,7 +160,7 @@ export class Simulation {
 
   #makeWorkers(): Workers {
     const { weather, luck } = this.#plan;
-    const calmLuck = { ...luck, long: 0, runMs: Math.min(luck.runMs, 200) };
+    const calmLuck = { ...luck, long: 0, retry: Math.min(luck.retry, 0.1), runMs: Math.min(luck.runMs, 20) };
     const network: Network = {
       timeline: this.#timeline,
       dice: this.#dice,

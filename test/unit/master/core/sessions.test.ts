@@ -240,6 +240,23 @@ describe('a worker that leaves', () => {
     rig.report('w', 'e', n, { ok: [0, 2] });
     assert.equal(rig.epic('e').state, 'finished');
   });
+
+  // Broke: where the one Recall was lost the worker was granted nothing any more, and did not end either.
+  test('because an operator wants it: it is asked again until it has heard, also after a reconnection', () => {
+    const rig = new Rig();
+    const end = [{ t: 'recall', term: 7, count: 0, next: 'end' }];
+    rig.hello('w', [work('job')], 5);
+    rig.step({ type: 'drain', session: 'w' });
+    assert.deepEqual(rig.sent('recall', 'w'), end);
+    rig.beat('w', 0, 5, []);
+    assert.deepEqual(rig.sent('recall', 'w'), end);
+    rig.hello('w', [work('job')], 5);
+    rig.submit('e', 'job', 5);
+    rig.beat('w', 0, 5, []);
+    assert.deepEqual([rig.sent('recall', 'w'), rig.sent('work', 'w')], [end, []]);
+    rig.beat('w', 0, 0, []);
+    assert.deepEqual(rig.sent('recall', 'w'), [], 'it asks for nothing any more: it has heard');
+  });
 });
 
 describe('refusals', () => {
