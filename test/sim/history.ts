@@ -161,6 +161,11 @@ export class History {
     }
   }
 
+  /** Whether the end of every epic is durable. */
+  get isEnded(): boolean {
+    return [...this.#epics.values()].every(({ durable }) => durable.state !== 'running');
+  }
+
   /** Accounts of what is durable. */
   *accounts(): Iterable<Account> {
     for (const { durable } of this.#epics.values()) yield durable;

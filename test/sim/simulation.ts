@@ -94,6 +94,7 @@ export class Simulation {
     const isOver = (): boolean =>
       this.#timeline.nowMs > faultsMs + 10_000 &&
       this.#master.core.state.ledger.activeCount === 0 &&
+      this.#history.isEnded &&
       this.#workers.areIdle;
     this.#timeline.runUntil(faultsMs + LIVENESS_MS, isOver);
     this.#insides?.replay();
