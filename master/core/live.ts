@@ -81,6 +81,8 @@ export class LiveEpic {
   readonly #loaded = new Map<number, Loaded>();
   /** Unsettled units of before the crash that nobody has claimed yet (L2). */
   readonly heldBack = new IntervalSet();
+  /** Units below it had been read before the crash. */
+  recoveredTo = 0;
   /** Ready but for their bytes. */
   readonly #unloaded = new IntervalSet();
   /** Stretches being read again, by their first unit, and their bytes. */
@@ -118,6 +120,7 @@ export class LiveEpic {
   /** Holds back what was read before a crash (L2). */
   recover(): void {
     const { passed, read } = this.epic;
+    this.recoveredTo = read;
     if (read > 0) this.heldBack.addAll(passed.missingFrom([0, read]));
   }
 

@@ -5,6 +5,7 @@
  *     lease while the holders come back with their claims (`leases.ts`, reattach).
  * V2: what nobody claimed by then is granted again; where an at-most-once effect had begun it is unknown. Both
  *     are listed in one lease-expired record, since a lost worker may have run them (G4).
+ * V3: what is handed back within that lease waits on: a worker may claim by an older grant than the last (`state.ts`).
  */
 import { IntervalSet } from '../../shared/core/intervalSet.ts';
 import { giveUp } from './closing.ts';

@@ -241,12 +241,19 @@ export class MasterState {
     );
   }
 
-  /** Gives unsettled units back: ready again, or cancelled where the epic closes. */
-  putBack(live: LiveEpic, units: Ranges): void {
-    if (units.length === 0) return;
+  /**
+   * Gives unsettled units back: ready again, or cancelled where the epic closes. Within a lease of a crash what had
+   * been read before waits on: who gave it back may not be the last who held it, and that one may yet come.
+   */
+  putBack(live: LiveEpic, all: Ranges): void {
+    if (all.length === 0) return;
     this.touched.add(live);
     const { epic } = live;
-    if (epic.closing !== undefined) return this.settle(live, { cancelled: units });
+    if (epic.closing !== undefined) return this.settle(live, { cancelled: all });
+    const isWaiting = this.listenedMs < this.settings.leaseMs && live.recoveredTo > 0;
+    const doubtful = isWaiting ? IntervalSet.of(all).intersect([0, live.recoveredTo]) : [];
+    live.heldBack.addAll(doubtful);
+    const units = isWaiting ? IntervalSet.of(doubtful).missingFrom(all) : all;
     const stored = IntervalSet.of(epic.storedAmong(units));
     live.putBack(stored.isEmpty ? units : stored.missingFrom(units));
     if (stored.isEmpty) return;

@@ -34,6 +34,11 @@ export class DemandCheck {
     this.#leaseMs = leaseMs;
   }
 
+  /** How long this master has listened. */
+  get listenedMs(): number {
+    return this.#listenedMs;
+  }
+
   /** Another master: it knows no session. */
   restart(): void {
     this.#sessions.clear();

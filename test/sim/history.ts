@@ -274,8 +274,10 @@ export class History {
   }
 
   #holdersOf({ work }: PlannedEpic, account: Account, before?: Holders): Holders {
+    const { leaseMs, lookAheadUnits } = this.#plan.settings;
     const mayDoubt = effectsOf(work).includes('at-most-once');
-    return new Holders(account, this.#plan.settings.lookAheadUnits, mayDoubt, before);
+    const isWaiting = (): boolean => this.demand.listenedMs < leaseMs;
+    return new Holders(account, { lookAheadUnits, mayDoubt, isWaiting }, before);
   }
 
   #of(epic: string): Of {

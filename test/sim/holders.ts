@@ -3,7 +3,7 @@
  *
  * H1: a unit is granted only while nobody holds it, it is unsettled, and no doubtful effect of it is open.
  * H2: after a crash of the master a unit that was read is granted only once its holder had a lease to come back,
- *     or when it was parked and so nobody can have held it.
+ *     or when it was parked and so nobody can have held it. Who hands it back meanwhile need not be its last holder.
  * H3: a lapsed lease takes only what that session held (G4).
  * H4: a stale token's retries change nothing, and only who was granted a unit can say how it ended (G5).
  * H5: a unit goes on at the step, the attempt and not before the time that were recorded.
@@ -17,22 +17,28 @@ import { Broken, each, tokenOf } from './story.ts';
 /** Read before the crash, and who holds it is not known. */
 const UNCLEAR = '?';
 
+export type Rules = {
+  lookAheadUnits: number;
+  /** An effect of its work is at most once. */
+  mayDoubt: boolean;
+  /** Whether holders of before a crash still have time to come back. */
+  isWaiting: () => boolean;
+};
+
 export class Holders {
   readonly #account: Account;
-  readonly #lookAheadUnits: number;
-  readonly #mayDoubt: boolean;
+  readonly #rules: Rules;
   readonly #holder = new Map<number, string>();
   /** All that each token was ever granted. */
   readonly #granted: Map<string, Set<number>>;
   /** Read by this master, and neither granted nor settled yet. */
   readonly #untouched = new Set<number>();
   #readTo: number;
+  #recoveredTo = 0;
 
-  /** `mayDoubt`: an effect of its work is at most once. */
-  constructor(account: Account, lookAheadUnits: number, mayDoubt: boolean, before?: Holders) {
+  constructor(account: Account, rules: Rules, before?: Holders) {
     this.#account = account;
-    this.#lookAheadUnits = lookAheadUnits;
-    this.#mayDoubt = mayDoubt;
+    this.#rules = rules;
     this.#granted = before ? before.#granted : new Map();
     this.#readTo = account.read;
   }
@@ -40,6 +46,7 @@ export class Holders {
   /** After a crash: what is unsettled may be in anybody's hands. */
   recover(): void {
     const { read, outcomes, parked } = this.#account;
+    this.#recoveredTo = read;
     for (let unit = 0; unit < read; unit++) {
       if (!outcomes.has(unit) && !parked.has(unit)) this.#holder.set(unit, UNCLEAR);
     }
@@ -71,7 +78,7 @@ export class Holders {
     for (const [unit, token] of [...this.#holder]) {
       const [who, ofTerm, n] = token.split('/');
       if (who !== session || kept.has(token)) continue;
-      if (Number(ofTerm) < term || Number(n) <= lastGrant) this.#holder.delete(unit);
+      if (Number(ofTerm) < term || Number(n) <= lastGrant) this.#free(unit);
     }
   }
 
@@ -79,7 +86,7 @@ export class Holders {
   reported(session: string, { term, n, back }: GrantReport): void {
     const token = tokenOf({ session, term, n });
     each(back, (unit) => {
-      if (this.#holder.get(unit) === token) this.#holder.delete(unit);
+      if (this.#holder.get(unit) === token) this.#free(unit);
     });
   }
 
@@ -143,13 +150,13 @@ export class Holders {
     if (unit >= read) this.#broken('H1', unit, `${to} and was never read`);
     if (outcomes.has(unit)) this.#broken('H1', unit, `${to} and is ${outcomes.get(unit)}`);
     if (isClosing) this.#broken('H1', unit, `${to} while its epic is being cancelled`);
-    if (this.#mayDoubt && begun.has(unit))
+    if (this.#rules.mayDoubt && begun.has(unit))
       this.#broken('H1', unit, `${to} after ${begun.get(unit)} began it`);
     if (dueWallMs > wallMs) this.#broken('H5', unit, `${to} ${dueWallMs - wallMs} ms too early`);
   }
 
   #read({ to }: EpicRecordOf<'horizon'>): void {
-    if (!this.#account.isClosing && this.#untouched.size >= this.#lookAheadUnits) {
+    if (!this.#account.isClosing && this.#untouched.size >= this.#rules.lookAheadUnits) {
       this.#broken('H6', undefined, `reads on with ${this.#untouched.size} units ready`);
     }
     for (; this.#readTo < to; this.#readTo++) this.#untouched.add(this.#readTo);
@@ -161,13 +168,21 @@ export class Holders {
         const holder = this.#holder.get(unit) ?? 'nobody';
         const isTheirs = session === '-' ? holder === UNCLEAR : holder.split('/')[0] === session;
         if (!isTheirs) this.#broken('H3', unit, `is taken from ${session} while ${holder} holds it`);
-        this.#holder.delete(unit);
+        this.#free(unit);
       });
     }
     each(again, (unit) => {
       const begun = this.#account.begun.get(unit);
       if (begun?.split('/')[0] === session) this.#broken('H3', unit, `is to run again and ${begun} began it`);
     });
+  }
+
+  /** Nobody holds it any more, as far as this master can know (H2). */
+  #free(unit: number): void {
+    const isUnclear =
+      unit < this.#recoveredTo && this.#rules.isWaiting() && !this.#account.outcomes.has(unit);
+    if (isUnclear) this.#holder.set(unit, UNCLEAR);
+    else this.#holder.delete(unit);
   }
 
   #broken(rule: string, unit: number | undefined, what: string): never {

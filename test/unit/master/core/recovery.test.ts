@@ -52,6 +52,23 @@ test('what its holder claims is not listed, and what it had begun without coming
   assert.deepEqual(listed?.unclaimed, [6, 10]);
 });
 
+// Broke: a worker that held an older grant of a unit claimed it after a crash and handed it back; the unit was granted
+// at once, though the worker that had run it since had not come back yet.
+test('what is handed back within that lease waits for its end, as what nobody claimed', () => {
+  const { before, n } = interrupted(['at-least-once']);
+  const rig = restarted(before);
+  const manifest = work('job', ['at-least-once']);
+  rig.hello('w', [manifest], 0, { held: [rig.held('w', n, [3, 10], [0, 10])] });
+  rig.hello('x', [manifest], 10);
+  rig.report('w', 'e', n, { back: [5, 7] });
+  assert.deepEqual([rig.out.reads, rig.sent('work')], [[], []]);
+  rig.pass(LEASE_MS - 200);
+  rig.beat('w', 0, 0, []);
+  rig.beat('x', 0, 10, []);
+  rig.pass(400);
+  assert.deepEqual(rig.wrote('lease-expired')[0]?.unclaimed?.slice(0, 2), [5, 7]);
+});
+
 test('a unit that was parked had no holder: it is not listed and waits on', () => {
   const { before, n } = interrupted(['at-least-once']);
   const later = { unit: 9, attempt: 2, step: 0, delayMs: 60_000, code: 'smtp_deferred', brings: 1 } as const;
