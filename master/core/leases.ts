@@ -33,7 +33,7 @@ export function takeHello(s: MasterState, id: string, hello: Hello): Session {
   hear(s, session);
   // A late one knows less of what the session holds than the one before it did.
   const isNewest = session.demand(hello);
-  if (isNewest) session.outlived.clear();
+  if (isNewest && !hello.part) session.outlived.clear();
   session.restamp(s.listenedMs);
   for (const held of hello.held) {
     const lost = reattach(s, session, held);

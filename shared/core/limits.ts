@@ -35,7 +35,7 @@ export const FAULT_CODES_MAX = 100;
 export const REPORT_UNITS_MAX = 512;
 /** Grants reported on in one message. */
 export const REPORTS_MAX = 512;
-/** Grants that one Hello lists: more are not attached again after their lease was lost. */
+/** Grants that one Hello lists: more are in further ones. */
 export const HELLO_GRANTS_MAX = 2_048;
 /** Characters of a failure message that are kept. */
 export const FAULT_MESSAGE_CHARS_MAX = 500;

@@ -93,6 +93,8 @@ export type Hello = Demand & {
   slots: number;
   version: string;
   held: HeldGrant[];
+  /** Which part of what is held this is, where one Hello has no room for all; absent for the first. */
+  part?: number;
 };
 /**
  * A grant that a session still holds, with its units not yet told settled. `seal` is that of the Work; `granted`

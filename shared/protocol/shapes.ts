@@ -143,6 +143,7 @@ export const WORKER_SHAPES: Shapes<WorkerMessage> = {
     slots: whole,
     version: text,
     held: listOf(fieldsOf(heldGrant), HELD_UNITS_MAX),
+    part: optional(whole),
   },
   heartbeat: {
     t: oneOf('heartbeat'),

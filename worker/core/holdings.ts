@@ -211,19 +211,23 @@ export class Holdings {
     return stopped;
   }
 
-  /** What a Hello says is held, as much as it has room for. */
-  claims(): HeldGrant[] {
-    const claims: HeldGrant[] = [];
+  /** What is held, in as many parts as Hellos have room for; a grant that fills one by itself has its own. */
+  claims(): HeldGrant[][] {
+    let claims: HeldGrant[] = [];
+    const parts = [claims];
     let numbers = 0;
     for (const { epic, term, n, units, seal, granted } of this.#grants.values()) {
-      if (claims.length >= HELLO_GRANTS_MAX) break;
       const isWhole = units.count === countOf(granted);
       const more = 2 * units.intervalCount + (isWhole ? 0 : granted.length);
-      if (numbers + more > NUMBERS_MAX) continue;
       numbers += more;
+      if (claims.length >= HELLO_GRANTS_MAX || (claims.length > 0 && numbers > NUMBERS_MAX)) {
+        claims = [];
+        parts.push(claims);
+        numbers = more;
+      }
       claims.push({ epic, term, n, units: units.ranges(), seal, ...(!isWhole && { granted }) });
     }
-    return claims;
+    return parts;
   }
 
   /** Drops units that the master has settled or taken back. */

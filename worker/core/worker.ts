@@ -336,11 +336,14 @@ export class Worker {
   #hello(): void {
     this.#helloMs = this.#nowMs;
     this.#answered = false;
-    const held = this.#holdings.claims();
-    const hello = { t: 'hello', v: PROTOCOL_VERSION, ...this.#identity, ...this.#stand(), held } as const;
-    this.#out.messages.push({ to: { to: 'masters' }, message: hello, payload: [] });
+    const parts = this.#holdings.claims();
+    for (const [i, held] of parts.entries()) {
+      const hello = { t: 'hello', v: PROTOCOL_VERSION, ...this.#identity, ...this.#stand(), held } as const;
+      const message = i > 0 ? { ...hello, part: i } : hello;
+      this.#out.messages.push({ to: { to: 'masters' }, message, payload: [] });
+    }
     this.#beatMs = this.#nowMs;
-    this.#beatNow = true; // It lists every grant held, which a Hello may have no room for.
+    this.#beatNow = true; // It lists every grant held: a part of what was said now may be lost.
     if (!this.#master) return;
     for (const item of this.#holdings.all()) {
       this.#holdings.outbox.again(item, this.#nowMs); // W3

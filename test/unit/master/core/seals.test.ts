@@ -1,7 +1,7 @@
 /** What a session may claim and report: only what was granted to it, whatever it says. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import type { HeldGrant, Ranges } from '../../../../shared/protocol/messages.ts';
+import type { HeldGrant, Hello, Ranges } from '../../../../shared/protocol/messages.ts';
 import { LEASE_MS, Rig, sealed, work } from './rig.ts';
 
 const JOB = [work('job')];
@@ -168,5 +168,49 @@ describe('what was granted and may not be kept', () => {
     rig.read();
     rig.report('w', 'f', n, { ok: [0, 6] });
     assert.deepEqual([rig.totals('f'), refused(rig)], [{ read: 6, outstanding: 6 }, 1]);
+  });
+});
+
+describe('claims that one Hello has no room for', () => {
+  /** Two grants to `w`, 0 to 2 and 2 to 4; their numbers. */
+  function twoGrants(rig: Rig): [number, number] {
+    rig.submit('e', 'job', 4);
+    rig.hello('w', JOB, 2);
+    rig.read();
+    const first = rig.sent('work', 'w')[0]?.n ?? 0;
+    rig.gimme('w', first, 2);
+    return [first, rig.sent('work', 'w')[0]?.n ?? 0];
+  }
+
+  function claim(rig: Rig, n: number, units: Ranges, more: Partial<Hello> = {}): void {
+    rig.hello('w', JOB, 0, { held: [rig.held('w', n, units)], ...more });
+  }
+
+  test('are attached from the next ones', () => {
+    const before = new Rig();
+    const [first, second] = twoGrants(before);
+    const rig = new Rig();
+    rig.core.recover(structuredClone(before.records));
+    claim(rig, first, [0, 2]);
+    claim(rig, second, [2, 4], { part: 1 });
+    assert.equal(rig.core.state.sessions.get('w')?.held, 4);
+    assert.deepEqual(rig.sent('abort'), []);
+  });
+
+  test('are believed together, until a Hello begins anew', () => {
+    const rig = new Rig();
+    const [first, second] = twoGrants(rig);
+    rig.read([], rig.pass(LEASE_MS).reads);
+    rig.hello('v', JOB, 4);
+    assert.deepEqual(rig.sent('work', 'v')[0]?.units, [0, 4]);
+    claim(rig, first, [0, 2]);
+    claim(rig, second, [2, 4], { part: 1 });
+    rig.report('w', 'e', first, { ok: [0, 1] });
+    rig.report('w', 'e', second, { ok: [2, 3] });
+    assert.deepEqual(rig.totals('e'), { read: 4, succeeded: 2, outstanding: 2 });
+    claim(rig, second, [3, 4]);
+    rig.report('w', 'e', first, { ok: [1, 2] });
+    assert.equal(rig.sent('refused', 'w').length, 1);
+    assert.deepEqual(rig.totals('e'), { read: 4, succeeded: 2, outstanding: 2 });
   });
 });
