@@ -6,7 +6,7 @@
  * B2: what is only estimated is shown rounded, and a column never becomes narrower while one screen lives.
  */
 import type { EpicStatus } from '../client/index.ts';
-import { count, oneLine, span } from './output.ts';
+import { count, oneLine, span, statesLine } from './output.ts';
 
 /** Codes of units that reached no step. */
 const NEVER_RUN = ['invalid_unit', 'unit_too_large', 'unclosed_quote'];
@@ -37,6 +37,7 @@ export function barLines(epic: EpicStatus, columns = 100, layout = newLayout()):
     return line(name, done, shareOf(epic, done, layout));
   });
   lines.push(line(last, settledOf(epic), numbers));
+  lines.push(...statesLine(epic).map((text) => `${' '.repeat(width)} ${text}`));
   const why = hintOf(epic);
   if (why !== '') lines.push(`${' '.repeat(width)} ${why}`);
   return lines.map((text) => (text.length < columns ? text : `${text.slice(0, Math.max(0, columns - 2))}…`));

@@ -96,8 +96,16 @@ export function details(epic: EpicStatus): string[] {
     ...story(epic),
     `  id ${epic.id}   work ${epic.work}   units ${total}   submitted ${epic.submittedAt}`,
     ...(steps.length > 0 ? [`  steps: ${steps.join('; ')}`] : []),
+    ...statesLine(epic).map((line) => `  ${line}`),
     ...(epic.state === 'running' ? [`  ${running(epic)}`, ...waiting(epic)] : []),
   ];
+}
+
+/** How many units wait at which step, where that says more than how many are outstanding. */
+export function statesLine({ states = {} }: EpicStatus): string[] {
+  const waiting = Object.entries(states);
+  if (waiting.slice(1).every(([, units]) => units === 0)) return [];
+  return [`wait for: ${waiting.map(([step, units]) => `${step} ${count(units)}`).join(', ')}`];
 }
 
 /** A table with a head line and aligned columns; numbers to the right. */

@@ -7,7 +7,7 @@
 import type { Epic, EpicStatus } from '../client/index.ts';
 import { GimmeError } from '../shared/core/errors.ts';
 import { barLines, hintOf, newLayout, numbersOf, settledOf } from './bars.ts';
-import { count, type Output, oneLine, print, span, story } from './output.ts';
+import { count, type Output, oneLine, print, span, statesLine, story } from './output.ts';
 import { onStop } from './signals.ts';
 
 const LINE_EVERY_MS = 10_000;
@@ -109,7 +109,7 @@ export function linesView(screen: Pick<NodeJS.WriteStream, 'write'> = process.st
   return {
     show(epic) {
       if (performance.now() - shownAt < LINE_EVERY_MS) return;
-      const parts = [numbersOf(epic), hintOf(epic)].filter((part) => part !== '');
+      const parts = [numbersOf(epic), ...statesLine(epic), hintOf(epic)].filter((part) => part !== '');
       screen.write(`${oneLine(epic.name)}: ${parts.join('  ')}\n`);
       shownAt = performance.now();
     },

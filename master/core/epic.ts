@@ -29,6 +29,7 @@ import type {
   Token,
 } from './records.ts';
 import type { SourceSpec } from './source.ts';
+import { Stages } from './stages.ts';
 
 export class Epic {
   readonly id: string;
@@ -73,6 +74,8 @@ export class Epic {
   readonly begun = new Map<number, Token>();
   /** Units neither settled nor parked that have run before. */
   readonly resume = new Map<number, Resume>();
+  /** At which step outstanding units go on. */
+  readonly stages = new Stages();
   /** Unknown units and the token that may still resolve them. */
   readonly unknownBy = new Map<number, { by: Token; code: string }>();
 
@@ -114,6 +117,13 @@ export class Epic {
   /** Whether every step may be run any number of times, so that a granted unit can be given up at once. */
   get effectFree(): boolean {
     return this.manifest?.steps.every((step) => step.effect === 'none') ?? true;
+  }
+
+  /** Outstanding units by the step that they go on at; undefined while its steps are not known. */
+  states(): Record<string, number> | undefined {
+    const steps = this.manifest?.steps;
+    const counts = steps && this.stages.counts(steps.length, this.outstanding);
+    return steps && Object.fromEntries(steps.map(({ name }, i) => [name, counts?.[i] ?? 0]));
   }
 
   totals(): Totals {
@@ -178,6 +188,7 @@ export class Epic {
         return this.#save(record);
       case 'parked-cancelled':
         this.counts.cancelled += this.parked.count;
+        this.stages.leave(this.parked.ranges());
         this.parked.clear();
         return;
       case 'paused':
@@ -242,6 +253,7 @@ export class Epic {
     const added = this.passed.addAll(units);
     assert(added === countOf(units), `epic ${this.id} settles units twice: ${outcome} ${units.join(',')}`); // E2
     this.counts[outcome] += added;
+    this.stages.leave(units);
     this.#forget(units);
     this.#prune();
   }
@@ -295,9 +307,10 @@ export class Epic {
 
   #park(record: EpicRecordOf<'parked'>): void {
     const units = new IntervalSet();
-    for (const { unit } of record.units) {
+    for (const { unit, step } of record.units) {
       this.begun.delete(unit);
       this.resume.delete(unit);
+      this.stages.move(unit, step);
       units.add(unit, unit + 1);
     }
     const added = this.passed.addAll(units.ranges());
@@ -311,6 +324,7 @@ export class Epic {
     for (const { unit, step } of record.units) {
       this.begun.delete(unit);
       this.resume.set(unit, { attempt: 1, step, stored: true });
+      this.stages.move(unit, step);
     }
   }
 
@@ -323,6 +337,7 @@ export class Epic {
     for (let i = 0; i + 2 < resume.length; i += 3) {
       const [unit, attempt, step] = resume.slice(i, i + 3) as [number, number, number];
       this.resume.set(unit, { attempt, step, stored: true });
+      this.stages.move(unit, step);
     }
   }
 

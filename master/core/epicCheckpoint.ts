@@ -31,6 +31,7 @@ export function checkpointOf(epic: Epic): EpicCheckpoint {
     faults: [...epic.faults],
     begun: [...epic.begun],
     resume: [...epic.resume],
+    stages: epic.stages.entries(),
     unknownBy: [...epic.unknownBy],
   };
 }
@@ -53,5 +54,6 @@ export function restore(epic: Epic, record: EpicCheckpoint): void {
   for (const [code, count] of record.faults) epic.faults.set(code, count);
   for (const [unit, by] of record.begun) epic.begun.set(unit, by);
   for (const [unit, resume] of record.resume) epic.resume.set(unit, resume);
+  epic.stages.restore(record.stages ?? []);
   for (const [unit, unknown] of record.unknownBy) epic.unknownBy.set(unit, unknown);
 }

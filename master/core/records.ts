@@ -75,6 +75,8 @@ export type EpicCheckpoint = {
   faults: [string, number][];
   begun: [number, Token][];
   resume: [number, Resume][];
+  /** Outstanding units beyond their first step, by step. Absent in what older versions wrote. */
+  stages?: [number, Ranges][];
   unknownBy: [number, { by: Token; code: string }][];
 };
 

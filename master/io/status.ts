@@ -119,6 +119,7 @@ export function statusOf(
   const leased = Math.min(live?.leased ?? 0, epic.outstanding);
   const workers = live ? offering(core, epic).length : 0;
   const isMoving = epic.active && epic.closing === undefined && workers > 0 && perSecond > 0;
+  const states = epic.active ? epic.states() : undefined;
   const etaMs = isMoving ? Math.round((Math.max(0, total - settled) * 1_000) / perSecond) : undefined;
   return {
     id: epic.id,
@@ -129,6 +130,7 @@ export function statusOf(
     total,
     totalExact: exact,
     steps: steps.of(epic.id),
+    ...(states && { states }),
     // The live core is ahead of what is synced; nobody is told of more units at work than were read.
     leased,
     delayed: Math.min(epic.parked.count, epic.outstanding - leased),

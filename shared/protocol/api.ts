@@ -25,6 +25,11 @@ export type EpicStatus = {
   totalExact: boolean;
   /** Step name → counters, summed over the workers seen; display only, not exact after a crash. */
   steps: Record<string, { done: number; failed: number; retried: number }>;
+  /**
+   * Outstanding units by the step that they go on at, if whoever has them is lost: exact, their sum is
+   * `totals.outstanding`. Absent until a worker has offered the work, and once the epic is over.
+   */
+  states?: Record<string, number>;
   /** Units granted to workers now, and waiting for a long retry delay. */
   leased: number;
   delayed: number;

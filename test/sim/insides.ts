@@ -3,13 +3,14 @@
  *
  * N1: each unit that was read is in exactly one place.
  * N2: a replay of the records, from any checkpoint, gives the ledger of the live core.
+ * N3: each outstanding unit is counted at the step that it goes on at, and no other unit is.
  */
 import { Ledger } from '../../master/core/ledger.ts';
 import type { LiveEpic } from '../../master/core/live.ts';
 import type { EpicRecord } from '../../master/core/records.ts';
 import type { MasterState } from '../../master/core/state.ts';
 import { assert } from '../../shared/core/errors.ts';
-import { countOf, IntervalSet } from '../../shared/core/intervalSet.ts';
+import { countOf, eachOf, IntervalSet } from '../../shared/core/intervalSet.ts';
 import type { Ranges } from '../../shared/protocol/messages.ts';
 
 const REPLAY_EVERY_STEPS = 60;
@@ -29,7 +30,10 @@ export class Insides {
 
   stepped(records: readonly EpicRecord[]): void {
     this.#records.push(...records);
-    for (const live of this.#state.live.values()) this.#places(live);
+    for (const live of this.#state.live.values()) {
+      this.#places(live);
+      this.#stages(live);
+    }
     this.#steps += 1;
     if (this.#steps % REPLAY_EVERY_STEPS === 0) this.replay();
   }
@@ -42,6 +46,27 @@ export class Insides {
     const json = JSON.stringify(this.#state.ledger.checkpoint());
     assert(JSON.stringify(ledger.checkpoint()) === json, 'a replay gives another ledger');
     this.#checkpoint = { at: this.#records.length, json };
+  }
+
+  /** N3, but for parked ones: at which step they are only the store knows. */
+  #stages({ epic }: LiveEpic): void {
+    const counted: [number, number][] = [];
+    for (const [step, units] of epic.stages.entries()) {
+      assert(
+        epic.unsettledAmong(units).join() === units.join(),
+        `${epic.id} counts settled units as waiting`,
+      );
+      eachOf(epic.parked.missingFrom(units), (unit) => void counted.push([unit, step]));
+    }
+    const going = [...epic.resume].filter(([, { step }]) => step > 0);
+    const told = going
+      .map(([unit, { step }]) => [unit, step])
+      .sort(byUnit)
+      .join(' ');
+    assert(
+      counted.sort(byUnit).join(' ') === told,
+      `${epic.id} counts ${counted.join(' ')}, there are ${told}`,
+    );
   }
 
   /** N1 */
@@ -66,4 +91,8 @@ export class Insides {
     assert(places === epic.read, `${epic.id}: ${places} of ${epic.read} units have a place`);
     assert(leased === live.leased, `${epic.id} counts ${live.leased} leased, there are ${leased}`);
   }
+}
+
+function byUnit([a = 0]: number[], [b = 0]: number[]): number {
+  return a - b;
 }

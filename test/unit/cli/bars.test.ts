@@ -36,6 +36,13 @@ test('a bar per step, the last with the numbers, none wider than the screen', ()
     for (const line of barLines(epic, columns)) assert.ok(line.length < columns);
 });
 
+test('a line says where units wait, once some are beyond their first step', () => {
+  const epic = { ...reading(10, 6, 1), states: { fetch: 4, store: 1 } };
+  assert.ok(barLines(epic).includes('      wait for: fetch 4, store 1'), barLines(epic).join('\n'));
+  const none = { ...epic, states: { fetch: 5, store: 0 } };
+  assert.ok(!barLines(none).join().includes('wait for'));
+});
+
 test('a bar does not stay behind what is settled', () => {
   const steps = { render: { done: 3, failed: 0, retried: 0 }, send: { done: 3, failed: 0, retried: 0 } };
   const [render] = barLines({ ...statusOf('e'), ...ended(2), steps });
