@@ -33,6 +33,7 @@ export const AT_LEAST_ONCE = fixture('atLeastOnce.ts');
 export const WATCHED = fixture('watched.ts');
 export const RECOVERY_WORKS = fixture('recoveryWorks.ts');
 export const SPIN_WORKS = fixture('spinWorks.ts');
+export const ASKING_WORKS = fixture('askingWorks.ts');
 
 const BRIEF = {
   from: 'Weekly <news@example.com>',
