@@ -166,10 +166,10 @@ export class MasterRuntime implements MasterApi {
   }
 
   async submit(request: SubmitRequest): Promise<EpicStatus> {
-    if (this.#core.full) throw new GimmeError('too_many_epics', 'this master runs as many epics as it takes');
     const envelope: BriefEnvelope = { brief: request.brief ?? null, format: formatOf(request.source) };
     const brief = await this.#parts.briefs.put(Buffer.from(JSON.stringify(envelope)));
     this.#assertOpen();
+    if (this.#core.full) throw new GimmeError('too_many_epics', 'this master runs as many epics as it takes');
     const epic = this.#parts.newId();
     const { work, source, name = epic } = request;
     this.#step({ type: 'submit', epic: { epic, name, work, source, brief } });

@@ -7,6 +7,8 @@ import type { Briefs } from '../../../master/io/briefs.ts';
 import { MasterRuntime } from '../../../master/io/runtime.ts';
 import type { Spool } from '../../../master/io/spool.ts';
 import { MemoryStore } from '../../../master/io/stores/memory.ts';
+import type { GimmeError } from '../../../shared/core/errors.ts';
+import { EPICS_ACTIVE_MAX } from '../../../shared/core/limits.ts';
 import { MemoryNetwork } from '../../../shared/io/bus/memory.ts';
 import type { Bus, BusHandlers } from '../../../shared/io/bus.ts';
 import { FakeClock } from '../../../shared/io/clock.ts';
@@ -19,6 +21,7 @@ async function runtimeOver(
   store: MemoryStore,
   clock: FakeClock,
   settings: Partial<CoreSettings> = {},
+  newId = () => 'e',
 ): Promise<MasterRuntime> {
   const parts = {
     id: 'm',
@@ -28,7 +31,7 @@ async function runtimeOver(
     briefs: { put: async () => 'b' } as unknown as Briefs,
     clock,
     log: silentLog,
-    newId: () => 'e',
+    newId,
     seal: () => 'seal',
     settings,
     onFatal: (error: unknown) => assert.fail(String(error)),
@@ -83,4 +86,24 @@ test('a master that stops takes no epic any more: its store closes', async () =>
   await assert.rejects(runtime.cancel('e', 'why'), { code: 'master_unreachable' });
   const { records } = await store.open();
   assert.deepEqual(records, []);
+});
+
+// Broke: the room was looked for before the brief was written, so submits that came together went beyond the limit.
+test('submits that come together leave no more epics active than there may be', async (t) => {
+  let ids = 0;
+  const runtime = await runtimeOver(
+    new MemoryNetwork().master('m'),
+    new MemoryStore(),
+    new FakeClock(),
+    {},
+    () => `e${++ids}`,
+  );
+  const source = { type: 'range', from: 0, to: 1 } as const;
+  const submits = Array.from({ length: EPICS_ACTIVE_MAX + 2 }, () =>
+    runtime.submit({ work: 'job', source, brief: null }),
+  );
+  t.after(() => runtime.close());
+  const ends = await Promise.allSettled(submits);
+  const refused = ends.flatMap((end) => (end.status === 'rejected' ? [(end.reason as GimmeError).code] : []));
+  assert.deepEqual(refused, ['too_many_epics', 'too_many_epics']);
 });
