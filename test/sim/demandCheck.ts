@@ -1,13 +1,14 @@
 /**
  * Demand and leases of the sessions, followed from the messages alone.
  *
- * D1: a session is never sent more than it asked for, and a worker never holds more than it has room for (G8).
+ * D1: a session is never sent more than it asked for, and a worker never holds more than it has room for (G8), but
+ *     for grants of a dead master that reach it after its Hello to the next: a Hello names no term.
  * D2: a lease lapses only when its session was silent, or did not take what it was granted, for a whole lease
  *     during which the master listened; or when it said goodbye.
  */
 import type { MasterInput } from '../../master/core/master.ts';
-import type { Demand, MasterMessage, WorkerMessage } from '../../shared/protocol/messages.ts';
-import { Broken } from './story.ts';
+import type { Demand, MasterMessage, Ranges, WorkerMessage } from '../../shared/protocol/messages.ts';
+import { Broken, each } from './story.ts';
 
 /** Longest time between two steps that counts as listening. */
 const LISTENS_MS = 1_000;
@@ -57,7 +58,9 @@ export class DemandCheck {
 
   /** Takes a message that the master heard. Returns whether it is newer than all before it. */
   heard(from: string, message: WorkerMessage): boolean {
-    const known = this.#sessions.get(from);
+    // A late Hello of a session that said goodbye makes a new one.
+    const before = this.#sessions.get(from);
+    const known = before?.saidBye && message.t === 'hello' ? undefined : before;
     const heard = known ?? { asked: undefined, sent: [], heardMs: 0, saidBye: false };
     this.#sessions.set(from, heard);
     heard.heardMs = this.#listenedMs;
@@ -72,10 +75,7 @@ export class DemandCheck {
   /** D1, at a message that the master sends. */
   sent(session: string, message: Extract<MasterMessage, { t: 'work' }>): void {
     const heard = this.#sessions.get(session);
-    let count = 0;
-    for (let i = 0; i < message.units.length; i += 2) {
-      count += (message.units[i + 1] as number) - (message.units[i] as number);
-    }
+    const count = countOf(message.units);
     if (!heard?.asked) throw new Broken('D1', message.epic, message.units[0], `goes to ${session} unasked`);
     heard.sent.push({ n: message.n, count, listenedMs: this.#listenedMs });
     const sum = heard.sent.reduce((total, sent) => total + sent.count, 0);
@@ -94,6 +94,11 @@ export class DemandCheck {
     throw new Broken('D2', epic, undefined, what);
   }
 
+  /** A grant of a dead master arrives when there is another. */
+  late(session: string, { units }: Extract<MasterMessage, { t: 'work' }>): void {
+    this.#room.set(session, (this.#room.get(session) ?? 0) + countOf(units));
+  }
+
   /** A worker says how many more units it takes, with so many held. */
   said(session: string, message: WorkerMessage, held: number): void {
     if (!('level' in message)) return;
@@ -106,4 +111,12 @@ export class DemandCheck {
     if (held > room)
       throw new Broken('D1', '*', undefined, `: ${session} holds ${held} with room for ${room}`);
   }
+}
+
+function countOf(units: Ranges): number {
+  let count = 0;
+  each(units, () => {
+    count += 1;
+  });
+  return count;
 }

@@ -61,7 +61,12 @@ export class Workers {
   send(to: string, message: MasterMessage, frame: Uint8Array): void {
     this.#parts.trace.message(this.#parts.master().core.state.id, to, message);
     for (const { node, link } of this.places) {
-      if (to === 'all' || node.session === to) link.send('toWorker', () => node.receive(frame));
+      if (to !== 'all' && node.session !== to) continue;
+      link.send('toWorker', () => {
+        const isLate = message.t === 'work' && message.term < this.#parts.master().core.state.term;
+        if (isLate) this.#parts.history.demand.late(node.session, message);
+        node.receive(frame);
+      });
     }
   }
 
