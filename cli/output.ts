@@ -15,6 +15,9 @@ export type Output = 'text' | 'json' | 'jsonl';
 // biome-ignore lint/suspicious/noControlCharactersInRegex: finding them is the purpose.
 const UNSAFE = /[\u0000-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069]+/g;
 
+/** Characters of a text in a table. */
+const CELL_CHARS_MAX = 80;
+
 /** Writes one line of data. */
 export function print(line: string): void {
   process.stdout.write(`${line}\n`);
@@ -28,6 +31,12 @@ export function say(line: string): void {
 /** Makes any text one harmless line. */
 export function oneLine(text: string): string {
   return text.replace(UNSAFE, ' ').trim();
+}
+
+/** One line that is not too long for a table. */
+export function cut(text: string): string {
+  const line = oneLine(text);
+  return line.length > CELL_CHARS_MAX ? `${line.slice(0, CELL_CHARS_MAX - 1)}…` : line;
 }
 
 /** `0.4s`, `7.4s`, `3m 12s`, `2h 5m`. */
@@ -95,6 +104,7 @@ export function details(epic: EpicStatus): string[] {
   return [
     ...story(epic),
     `  id ${epic.id}   work ${epic.work}   units ${total}   submitted ${epic.submittedAt}`,
+    ...(epic.retryOf === undefined ? [] : [`  retry of ${epic.retryOf}`]),
     ...(steps.length > 0 ? [`  steps: ${steps.join('; ')}`] : []),
     ...statesLine(epic).map((line) => `  ${line}`),
     ...(epic.state === 'running' ? [`  ${running(epic)}`, ...waiting(epic)] : []),
@@ -127,9 +137,10 @@ function headline(epic: EpicStatus): string {
   const name = oneLine(epic.name);
   switch (epic.state) {
     case 'running':
-      return isClosing(epic)
-        ? `… ${name} is being cancelled: ${oneLine(epic.reason ?? '')}`
-        : `… ${name} is running`;
+      if (isClosing(epic)) return `… ${name} is being cancelled: ${oneLine(epic.reason ?? '')}`;
+      return epic.paused === undefined
+        ? `… ${name} is running`
+        : `‖ ${name} is paused: ${oneLine(epic.paused)}`;
     case 'finished':
       return `✓ ${name} finished${lasted(epic)}`;
     case 'failed':
@@ -148,7 +159,7 @@ function lasted(epic: EpicStatus): string {
 function running(epic: EpicStatus): string {
   const eta = epic.etaMs === undefined ? '' : `   eta ${span(epic.etaMs)}`;
   const speed = epic.workers === 0 ? '' : `${count(epic.rate)}/s${eta}   `;
-  const held = `${count(epic.leased)} on workers, ${count(epic.delayed)} delayed`;
+  const held = `${count(epic.leased)} on workers, ${count(epic.delayed)} waiting for a retry`;
   return `${speed}${held}   ${epic.workers === 1 ? '1 worker' : `${count(epic.workers)} workers`}`;
 }
 

@@ -55,6 +55,15 @@ export const MASTER = {
     default: './gimmework-data',
     sentence: 'folder of uploads and briefs',
   },
+  retention: {
+    kind: 'duration',
+    flag: '--retention <duration>',
+    env: 'GIMMEWORK_RETENTION',
+    default: '7d',
+    min: 1_000,
+    max: 3_650 * 24 * 3_600_000,
+    sentence: 'how long an epic that is over is kept, with its failed units and its upload',
+  },
   ...NATS,
   ...LOG,
 } as const satisfies Settings;

@@ -17,14 +17,8 @@ const LATER_FLAGS = new Set([
   '--drain',
   '--dry-run',
   '--reply-to',
-  '--retention',
-  '--code',
-  '--confirm',
 ]);
-const LATER_COMMANDS = new Set([
-  ...['ask', 'openapi'],
-  ...['failures', 'units', 'why', 'results', 'pause', 'resume', 'set', 'retry'].map((name) => `epic ${name}`),
-]);
+const LATER_COMMANDS = new Set([...['ask', 'openapi'], ...['results', 'set'].map((name) => `epic ${name}`)]);
 
 /**
  * The command line with `help` in its place: `gimme help epic ls` is `gimme epic ls --help`. Throws usage where

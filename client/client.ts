@@ -5,7 +5,20 @@
  * Every failure is a GimmeError: with the code the master gave, or `master_unreachable`.
  */
 import { ERRORS, type ErrorCode, GimmeError } from '../shared/core/errors.ts';
-import type { EpicPage, EpicState, EpicStatus, Problem, SubmitBody } from '../shared/protocol/api.ts';
+import type {
+  EpicPage,
+  EpicState,
+  EpicStatus,
+  FailureGroup,
+  Problem,
+  RetryAnswer,
+  RetryBody,
+  SteerBody,
+  SubmitBody,
+  UnitPage,
+  UnitStory,
+  UnitView,
+} from '../shared/protocol/api.ts';
 import { Epic } from './epic.ts';
 import type { Source, StreamSource } from './source.ts';
 
@@ -19,6 +32,14 @@ export type ClientOptions = {
 export type WorkName = string | { readonly name: string };
 export type Submit = { work: WorkName; source: Source; brief?: unknown; name?: string };
 export type EpicFilter = { state?: EpicState; work?: string; cursor?: string; limit?: number };
+/** Which of the units that are kept one by one: they wait, are tried again, have failed or are unknown. */
+export type UnitFilter = {
+  state?: UnitView['state'];
+  code?: string;
+  key?: string;
+  cursor?: string;
+  limit?: number;
+};
 export type Worker = {
   id: string;
   name: string;
@@ -83,13 +104,56 @@ export class Client {
   }
 
   status(idOrName: string): Promise<EpicStatus> {
-    return this.#call<EpicStatus>(`/v1/epics/${encodeURIComponent(idOrName)}`);
+    return this.#call<EpicStatus>(pathOf(idOrName));
   }
 
   /** Cancels an epic. A name that several epics carry is refused as `ambiguous_name`. */
   cancel(idOrName: string, reason: string): Promise<EpicStatus> {
-    const path = `/v1/epics/${encodeURIComponent(idOrName)}/cancel`;
-    return this.#call<EpicStatus>(path, { method: 'POST', body: { reason } });
+    return this.#call<EpicStatus>(`${pathOf(idOrName)}/cancel`, { method: 'POST', body: { reason } });
+  }
+
+  /** Has no more of an epic begun; what workers have begun they end. An epic that is paused stays as it is. */
+  pause(idOrName: string, reason?: string): Promise<EpicStatus> {
+    return this.#steer(idOrName, { paused: true, ...(reason !== undefined && { reason }) });
+  }
+
+  /** Has a paused epic go on. */
+  resume(idOrName: string): Promise<EpicStatus> {
+    return this.#steer(idOrName, { paused: false });
+  }
+
+  /** One page of units that are kept one by one, by number; `next` is the `cursor` of the next page. */
+  unitPage(idOrName: string, filter: UnitFilter = {}): Promise<UnitPage> {
+    return this.#call<UnitPage>(`${pathOf(idOrName)}/units?${queryOf(filter)}`);
+  }
+
+  /** All units that are kept one by one, by number, from `cursor` on; `limit` is the size of the pages. */
+  async *units(idOrName: string, filter: UnitFilter = {}): AsyncGenerator<UnitView> {
+    for (let { cursor } = filter; ; ) {
+      const page = await this.unitPage(idOrName, { ...filter, ...(cursor !== undefined && { cursor }) });
+      yield* page.units;
+      if (page.next === undefined) return;
+      cursor = page.next;
+    }
+  }
+
+  /** Failed and unknown units by code, the most frequent first. */
+  async failures(idOrName: string): Promise<FailureGroup[]> {
+    return (await this.#call<{ failures: FailureGroup[] }>(`${pathOf(idOrName)}/failures`)).failures;
+  }
+
+  /** What happened to a unit and how it stands; one that is kept by itself is found also by its key. */
+  story(idOrName: string, unit: number | { key: string }): Promise<UnitStory> {
+    const name = typeof unit === 'number' ? String(unit) : `key:${unit.key}`;
+    return this.#call<UnitStory>(`${pathOf(idOrName)}/units/${encodeURIComponent(name)}`);
+  }
+
+  /**
+   * Has units of an epic that is over tried again, as a new epic: failed ones unless told otherwise. Throws
+   * `wrong_state` where there is nothing to try.
+   */
+  retry(idOrName: string, body: RetryBody = {}): Promise<RetryAnswer> {
+    return this.#call<RetryAnswer>(`${pathOf(idOrName)}/retry`, { method: 'POST', body });
   }
 
   async workers(): Promise<Worker[]> {
@@ -115,6 +179,10 @@ export class Client {
     if (answer.ok && status === 'ready') return { ready: true };
     if (status === 'not ready' && typeof reason === 'string') return { ready: false, reason };
     throw errorOf(this.master, answer.status, value);
+  }
+
+  #steer(idOrName: string, body: SteerBody): Promise<EpicStatus> {
+    return this.#call<EpicStatus>(pathOf(idOrName), { method: 'PATCH', body });
   }
 
   async #upload(
@@ -175,6 +243,10 @@ export class Client {
       throw unreachableMaster(this.master, cause);
     }
   }
+}
+
+function pathOf(idOrName: string): string {
+  return `/v1/epics/${encodeURIComponent(idOrName)}`;
 }
 
 function queryOf(fields: Record<string, string | number | undefined>): string {

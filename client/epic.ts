@@ -1,7 +1,14 @@
-/** A submitted epic as a program holds it: ask, follow, wait, cancel. Holds no connection of its own. */
+/** A submitted epic as a program holds it: ask, follow, wait, steer, look at units. Holds no connection of its own. */
 import { GimmeError } from '../shared/core/errors.ts';
-import type { EpicStatus } from '../shared/protocol/api.ts';
-import type { Client } from './client.ts';
+import type {
+  EpicStatus,
+  FailureGroup,
+  RetryAnswer,
+  RetryBody,
+  UnitStory,
+  UnitView,
+} from '../shared/protocol/api.ts';
+import type { Client, UnitFilter } from './client.ts';
 import { followEpic, type WatchOptions } from './events.ts';
 
 export class Epic {
@@ -26,6 +33,32 @@ export class Epic {
 
   cancel(reason: string): Promise<EpicStatus> {
     return this.#client.cancel(this.id, reason);
+  }
+
+  pause(reason?: string): Promise<EpicStatus> {
+    return this.#client.pause(this.id, reason);
+  }
+
+  resume(): Promise<EpicStatus> {
+    return this.#client.resume(this.id);
+  }
+
+  /** All units that are kept one by one: they wait, are tried again, have failed or are unknown. */
+  units(filter?: UnitFilter): AsyncGenerator<UnitView> {
+    return this.#client.units(this.id, filter);
+  }
+
+  failures(): Promise<FailureGroup[]> {
+    return this.#client.failures(this.id);
+  }
+
+  story(unit: number | { key: string }): Promise<UnitStory> {
+    return this.#client.story(this.id, unit);
+  }
+
+  /** Has failed units (or unknown ones) tried again as a new epic, once this one is over. */
+  retry(body?: RetryBody): Promise<RetryAnswer> {
+    return this.#client.retry(this.id, body);
   }
 
   /**

@@ -14,7 +14,18 @@ export {
   WorkDefinition,
   type WorkOptions,
 } from '../shared/core/work.ts';
-export type { EpicPage, EpicState, EpicStatus, Totals } from '../shared/protocol/api.ts';
+export type {
+  EpicPage,
+  EpicState,
+  EpicStatus,
+  FailureGroup,
+  RetryAnswer,
+  RetryBody,
+  Totals,
+  UnitPage,
+  UnitStory,
+  UnitView,
+} from '../shared/protocol/api.ts';
 export {
   Client,
   type ClientOptions,
@@ -23,6 +34,7 @@ export {
   type Master,
   type Readiness,
   type Submit,
+  type UnitFilter,
   type Worker,
 } from './client.ts';
 export { Epic } from './epic.ts';

@@ -1,10 +1,10 @@
 /** `gimme epic ls`: the epics of a master, newest first. */
 import type { Command } from 'commander';
-import { Client, type EpicFilter, type EpicState } from '../../client/index.ts';
+import { Client, type EpicFilter, type EpicState, type EpicStatus } from '../../client/index.ts';
 import { PAGE_EPICS_MAX } from '../../shared/core/limits.ts';
 import { readConfig, type Settings } from '../../shared/io/config.ts';
 import { addSettings, example } from '../options.ts';
-import { count, print, say, table } from '../output.ts';
+import { count, cut, print, say, table } from '../output.ts';
 import { CLIENT } from '../settings.ts';
 
 const FILTER = {
@@ -44,13 +44,28 @@ async function ls(flags: Record<string, unknown>): Promise<number> {
   if (output === 'json') print(JSON.stringify(page));
   else if (output === 'jsonl') for (const epic of page.epics) print(JSON.stringify(epic));
   else {
-    const rows = page.epics.map(({ id, name, work: of, state: is, totals }) => [
-      ...[id, name, of, is, count(totals.read)],
-      ...[totals.succeeded, totals.failed, totals.unknown, totals.outstanding].map(count),
-    ]);
-    const head = ['ID', 'NAME', 'WORK', 'STATE', 'READ', 'SUCCEEDED', 'FAILED', 'UNKNOWN', 'OUTSTANDING'];
+    const rows = page.epics.map((epic) => {
+      const { id, name, work: of, totals } = epic;
+      const counts = [totals.read, totals.succeeded, totals.failed, totals.unknown, totals.outstanding];
+      return [id, name, of, stateWord(epic), ...counts.map(count), note(epic)];
+    });
+    const head = ['ID', 'NAME', 'WORK', 'STATE', 'READ', 'SUCCEEDED', 'FAILED', 'UNKNOWN', 'OUTSTANDING', ''];
     for (const line of table(head, rows)) print(line);
   }
   if (page.next !== undefined) say(`Next: gimme epic ls --limit ${limit} --cursor ${page.next}`);
   return 0;
+}
+
+function stateWord({ state, paused }: EpicStatus): string {
+  return state === 'running' && paused !== undefined ? 'paused' : state;
+}
+
+/** What the numbers do not say. */
+function note({ state, paused, delayed, retryOf }: EpicStatus): string {
+  const notes = [
+    ...(state === 'running' && paused !== undefined ? [`paused: ${cut(paused)}`] : []),
+    ...(delayed > 0 ? [`${count(delayed)} waiting for a retry`] : []),
+    ...(retryOf === undefined ? [] : [`retry of ${retryOf}`]),
+  ];
+  return notes.join('; ');
 }

@@ -38,13 +38,19 @@ export function addMaster(program: Command, ended: (exitCode: number) => void): 
 
 async function run(flags: Record<string, unknown>): Promise<number> {
   const settings = readConfig(MASTER, flags);
-  const { listen, data, logLevel, logFormat } = settings;
+  const { listen, data, retention, logLevel, logFormat } = settings;
   const nats = natsOf(settings, flags);
   const log = createLog({ level: logLevel as LogLevel, format: logFormat as LogFormat });
   setFlagsFromString(HEAP_GROWTH);
   const { startMaster } = await import('../../master/main.ts');
   const stop = stopped();
-  const starting = startMaster({ ...listen, dataDir: data, log, ...(nats && { nats }) });
+  const starting = startMaster({
+    ...listen,
+    dataDir: data,
+    log,
+    settings: { retentionMs: retention },
+    ...(nats && { nats }),
+  });
   // It may wait for NATS, and should not have to be waited for.
   const early = await Promise.race([starting.then(() => undefined), stop]);
   if (early !== undefined) return 0;

@@ -1,8 +1,18 @@
 /** What a master offers to its HTTP face (and to whoever embeds it). The runtime implements it. */
-import type { EpicState, EpicStatus } from '../../shared/protocol/api.ts';
+import type {
+  EpicState,
+  EpicStatus,
+  FailureGroup,
+  RetryAnswer,
+  RetryBody,
+  UnitPage,
+  UnitStory,
+} from '../../shared/protocol/api.ts';
 import type { Epic } from '../core/epic.ts';
 import type { EpicRecord } from '../core/records.ts';
 import type { SourceSpec } from '../core/source.ts';
+import type { UnitName } from './unitStory.ts';
+import type { UnitsFilter } from './unitViews.ts';
 
 export type SubmitRequest = { work: string; name?: string; source: SourceSpec; brief: unknown };
 
@@ -29,8 +39,20 @@ export type MasterView = {
   queues: Record<string, { depth: number; max: number; limit: number }>;
 };
 
+/** About single units of an epic, by its id. All throw not_found. */
+export type UnitsApi = {
+  /** Those that are kept one by one: they wait, are tried again, have failed or are unknown. */
+  page(id: string, filter: UnitsFilter): Promise<UnitPage>;
+  failures(id: string): Promise<FailureGroup[]>;
+  /** Throws also ambiguous_name, where several units have the key. */
+  story(id: string, name: UnitName): Promise<UnitStory>;
+  /** Makes a new epic of failed or unknown units. Throws also wrong_state, bad_request, too_many_epics. */
+  retry(id: string, body: RetryBody): Promise<RetryAnswer>;
+};
+
 export type MasterApi = {
   readonly id: string;
+  readonly units: UnitsApi;
   /** Records a new epic whose source is already durable; resolves once the epic itself is. */
   submit(request: SubmitRequest): Promise<EpicStatus>;
   /** An epic by id, or the newest one of that name. */

@@ -23,11 +23,12 @@ import {
   BRIEF_BYTES_MAX,
   HTTP_CLOSE_GRACE_MS,
   JSON_BODY_BYTES_MAX,
+  KEY_CHARS_MAX,
   STEER_BODY_BYTES_MAX,
 } from '../../shared/core/limits.ts';
 import type { Log } from '../../shared/io/log.ts';
-import type { EpicPage, EpicStatus } from '../../shared/protocol/api.ts';
-import type { MasterApi } from './api.ts';
+import type { EpicPage } from '../../shared/protocol/api.ts';
+import { epicOf, onlyEpicOf } from './epicNamed.ts';
 import { serveEvents } from './events.ts';
 import { refuseLink } from './linkRefusal.ts';
 import type { MasterMetrics } from './metrics.ts';
@@ -41,9 +42,11 @@ import {
   listQuery,
   noBody,
   noQuery,
+  steerBody,
   workerParam,
 } from './requests.ts';
 import { type SubmitParts, submitJson, submitUpload } from './submit.ts';
+import { addUnitRoutes } from './unitRoutes.ts';
 
 export type HttpParts = SubmitParts & {
   log: Log;
@@ -56,12 +59,15 @@ export type HttpParts = SubmitParts & {
   noLink?: string;
 };
 
+/** A key in a path takes up to twelve characters for each of its own. */
+const PARAM_CHARS_MAX = 12 * KEY_CHARS_MAX + 16;
+
 /** Builds the server with all routes and `/v1/events`; it does not listen yet. `close` of the instance ends both. */
 export function buildHttp(parts: HttpParts): FastifyInstance {
   const options: FastifyServerOptions = {
     logger: false,
     bodyLimit: JSON_BODY_BYTES_MAX,
-    routerOptions: { maxParamLength: 1_024 },
+    routerOptions: { maxParamLength: PARAM_CHARS_MAX },
     frameworkErrors: (error, request, reply) => void answerError(parts, error, request, reply),
     clientErrorHandler: answerBrokenRequest,
   };
@@ -79,6 +85,7 @@ export function buildHttp(parts: HttpParts): FastifyInstance {
   });
   addParsers(app);
   addEpicRoutes(app, parts);
+  addUnitRoutes(app, parts.api);
   addBriefRoute(app, parts);
   addNodeRoutes(app, parts);
   closeInTime(app, parts);
@@ -153,11 +160,15 @@ function addEpicRoutes(app: FastifyInstance, parts: HttpParts): void {
     noQuery(request.query);
     const asked = epicParam(request.params);
     const reason = cancelBody(request.body);
-    const epic = epicOf(api, asked);
-    if (epic.id !== asked && api.named(asked) > 1) {
-      throw new GimmeError('ambiguous_name', `${api.named(asked)} epics are named ${asked}; cancel by id`);
-    }
-    return api.cancel(epic.id, reason);
+    return api.cancel(onlyEpicOf(api, asked).id, reason);
+  });
+
+  app.patch('/v1/epics/:id', { bodyLimit: STEER_BODY_BYTES_MAX }, async (request) => {
+    noQuery(request.query);
+    const asked = epicParam(request.params);
+    const { paused, reason = 'no reason was given' } = steerBody(request.body);
+    const { id } = onlyEpicOf(api, asked);
+    return paused ? api.pause(id, reason) : api.resume(id);
   });
 }
 
@@ -210,12 +221,6 @@ function addNodeRoutes(app: FastifyInstance, parts: HttpParts): void {
     reply.code(503);
     return { status: 'not ready', reason: readiness.reason };
   });
-}
-
-function epicOf(api: MasterApi, idOrName: string): EpicStatus {
-  const epic = api.epic(idOrName);
-  if (!epic) throw new GimmeError('not_found', `no epic has the id or name ${idOrName}`);
-  return epic;
 }
 
 function answerError(

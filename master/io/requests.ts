@@ -5,8 +5,17 @@
  */
 import { GimmeError } from '../../shared/core/errors.ts';
 import { isId } from '../../shared/core/ids.ts';
-import { JSON_DEPTH_MAX, PAGE_EPICS_MAX, REASON_CHARS_MAX } from '../../shared/core/limits.ts';
-import type { EpicState, SubmitBody, SubmitQuery } from '../../shared/protocol/api.ts';
+import {
+  FAULT_MESSAGE_CHARS_MAX,
+  JSON_DEPTH_MAX,
+  KEY_CHARS_MAX,
+  PAGE_EPICS_MAX,
+  PAGE_UNITS_MAX,
+  REASON_CHARS_MAX,
+} from '../../shared/core/limits.ts';
+import type { EpicState, RetryBody, SteerBody, SubmitBody, SubmitQuery } from '../../shared/protocol/api.ts';
+import type { UnitName } from './unitStory.ts';
+import type { UnitsFilter } from './unitViews.ts';
 
 const LATER_FIELDS = new Set([
   'deadline',
@@ -24,6 +33,8 @@ const LATER_FIELDS = new Set([
 ]);
 const LATER_HEADERS = ['idempotency-key', 'if-match', 'prefer'];
 const STATES: readonly EpicState[] = ['running', 'finished', 'failed', 'cancelled'];
+const UNIT_STATES = ['parked', 'running', 'failed', 'unknown'] as const;
+const RETRY_STATES = ['failed', 'unknown'] as const;
 const ID_RULE = 'must be 1 to 64 of A-Z a-z 0-9 _ -';
 
 export type ListQuery = { state?: EpicState; work?: string; cursor?: string; limit: number };
@@ -59,20 +70,60 @@ export function submitQuery(query: unknown): SubmitQuery {
 
 export function listQuery(query: unknown): ListQuery {
   const fields = objectOf(query, 'the query', ['state', 'work', 'cursor', 'limit']);
-  const list: ListQuery = { limit: limitOf(fields.limit) };
-  if (fields.state !== undefined) list.state = stateOf(fields.state);
+  const list: ListQuery = { limit: limitOf(fields.limit, PAGE_EPICS_MAX) };
+  if (fields.state !== undefined) list.state = oneOf(fields.state, STATES, 'state');
   if (fields.work !== undefined) list.work = idOf(fields.work, 'work');
   if (fields.cursor !== undefined) list.cursor = idOf(fields.cursor, 'cursor');
   return list;
 }
 
+/** Which units of an epic are listed; `cursor` is the last unit of the page before. */
+export function unitsQuery(query: unknown): UnitsFilter {
+  const fields = objectOf(query, 'the query', ['state', 'code', 'key', 'cursor', 'limit']);
+  const filter: UnitsFilter = { limit: limitOf(fields.limit, PAGE_UNITS_MAX) };
+  if (fields.state !== undefined) filter.state = oneOf(fields.state, UNIT_STATES, 'state');
+  if (fields.code !== undefined) filter.code = textOf(fields.code, 'code', FAULT_MESSAGE_CHARS_MAX);
+  if (fields.key !== undefined) filter.key = textOf(fields.key, 'key', KEY_CHARS_MAX);
+  if (fields.cursor !== undefined) {
+    filter.after = unitNumber(fields.cursor) ?? refuse('field cursor must be the `next` of the page before');
+  }
+  return filter;
+}
+
+/** A unit in a path: its number, or `key:` and its key. */
+export function unitParam(params: unknown): UnitName {
+  const { unit } = params as { unit: string };
+  if (unit.startsWith('key:')) return { key: textOf(unit.slice(4), 'key', KEY_CHARS_MAX) };
+  return unitNumber(unit) ?? refuse('a unit is named by its number, from 0, or by `key:` and its key');
+}
+
+export function retryBody(body: unknown): RetryBody {
+  const fields = objectOf(body ?? {}, 'the body', ['states', 'code', 'confirm', 'dryRun']);
+  const retry: RetryBody = {};
+  if (fields.states !== undefined) {
+    if (!Array.isArray(fields.states) || fields.states.length === 0)
+      refuse(`field states must be a list of ${RETRY_STATES.join(', ')}`);
+    retry.states = [...new Set(fields.states.map((state) => oneOf(state, RETRY_STATES, 'states')))];
+  }
+  if (fields.code !== undefined) retry.code = textOf(fields.code, 'code', FAULT_MESSAGE_CHARS_MAX);
+  if (fields.confirm !== undefined) retry.confirm = idOf(fields.confirm, 'confirm');
+  if (fields.dryRun !== undefined) retry.dryRun = booleanOf(fields.dryRun, 'dryRun');
+  return retry;
+}
+
+/** What is to change about an epic. */
+export function steerBody(body: unknown): SteerBody {
+  const fields = objectOf(body, 'the body', ['paused', 'reason']);
+  if (fields.paused === undefined) refuse('the body says no change: send paused, true or false');
+  const paused = booleanOf(fields.paused, 'paused');
+  if (fields.reason === undefined) return { paused };
+  if (!paused) refuse('field reason goes with "paused": true; leave it out');
+  return { paused, reason: reasonOf(fields.reason) };
+}
+
 /** The reason in the body of a cancel. */
 export function cancelBody(body: unknown): string {
-  const { reason } = objectOf(body, 'the body', ['reason']);
-  if (typeof reason !== 'string' || reason.trim() === '') refuse('field reason must be a text that says why');
-  if (reason.length > REASON_CHARS_MAX)
-    refuse(`field reason is over ${REASON_CHARS_MAX} characters; shorten it`);
-  return reason;
+  return reasonOf(objectOf(body, 'the body', ['reason']).reason);
 }
 
 /** Refuses any query parameter. */
@@ -158,7 +209,7 @@ function sourceOf(value: unknown): SubmitBody['source'] {
   );
 }
 
-function objectOf(value: unknown, where: string, allowed: string[]): Record<string, unknown> {
+function objectOf(value: unknown, where: string, allowed: readonly string[]): Record<string, unknown> {
   if (typeof value !== 'object' || value === null || Array.isArray(value))
     refuse(`${where} must be an object`);
   for (const name of Object.keys(value)) {
@@ -184,18 +235,39 @@ function wholeOf(value: unknown, field: string): number {
   return value as number;
 }
 
-function limitOf(value: unknown): number {
+function limitOf(value: unknown, max: number): number {
   if (value === undefined) return 50;
   const limit = typeof value === 'string' && /^\d{1,6}$/.test(value) ? Number(value) : 0;
-  if (limit < 1 || limit > PAGE_EPICS_MAX)
-    refuse(`field limit must be a whole number from 1 to ${PAGE_EPICS_MAX}`);
+  if (limit < 1 || limit > max) refuse(`field limit must be a whole number from 1 to ${max}`);
   return limit;
 }
 
-function stateOf(value: unknown): EpicState {
-  const state = STATES.find((known) => known === value);
-  if (state === undefined) refuse(`field state must be one of ${STATES.join(', ')}`);
-  return state;
+function oneOf<T extends string>(value: unknown, choices: readonly T[], field: string): T {
+  const choice = choices.find((known) => known === value);
+  return choice ?? refuse(`field ${field} must be one of ${choices.join(', ')}`);
+}
+
+function textOf(value: unknown, field: string, charsMax: number): string {
+  if (typeof value !== 'string' || value === '') refuse(`field ${field} must be a text, given once`);
+  if (value.length > charsMax) refuse(`field ${field} is over ${charsMax} characters`);
+  return value;
+}
+
+function booleanOf(value: unknown, field: string): boolean {
+  if (typeof value !== 'boolean') refuse(`field ${field} must be true or false`);
+  return value;
+}
+
+function reasonOf(value: unknown): string {
+  if (typeof value !== 'string' || value.trim() === '') refuse('field reason must be a text that says why');
+  if (value.length > REASON_CHARS_MAX)
+    refuse(`field reason is over ${REASON_CHARS_MAX} characters; shorten it`);
+  return value;
+}
+
+function unitNumber(value: unknown): number | undefined {
+  const unit = typeof value === 'string' && /^\d{1,16}$/.test(value) ? Number(value) : Number.NaN;
+  return Number.isSafeInteger(unit) ? unit : undefined;
 }
 
 function refuse(message: string): never {

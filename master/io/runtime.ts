@@ -12,11 +12,10 @@ import { CHECKPOINT_RECORDS } from '../../shared/core/limits.ts';
 import type { Bus } from '../../shared/io/bus.ts';
 import type { Clock } from '../../shared/io/clock.ts';
 import type { Log } from '../../shared/io/log.ts';
-import type { BriefEnvelope, EpicState, EpicStatus } from '../../shared/protocol/api.ts';
+import type { BriefEnvelope, EpicStatus } from '../../shared/protocol/api.ts';
 import { type Decoded, decodeWorkerMessage, encodeFrame } from '../../shared/protocol/codec.ts';
 import type { WorkerMessage } from '../../shared/protocol/messages.ts';
 import type { Epic } from '../core/epic.ts';
-import { Ledger } from '../core/ledger.ts';
 import { Master, type MasterInput } from '../core/master.ts';
 import type { EpicRecord } from '../core/records.ts';
 import { formatOf } from '../core/source.ts';
@@ -26,13 +25,14 @@ import { BriefSender } from './briefSender.ts';
 import type { Briefs } from './briefs.ts';
 import { Congestion } from './congestion.ts';
 import { type Depth, Depths } from './depths.ts';
-import { FaultExamples } from './faultExamples.ts';
+import { type EpicFilter, EpicViews } from './epicViews.ts';
 import { Journal } from './journal.ts';
 import { Leftovers } from './leftovers.ts';
 import { Lookups } from './lookups.ts';
+import type { Submission } from './retries.ts';
 import type { Spool } from './spool.ts';
-import { Rates, StepTotals, statusOf } from './status.ts';
 import type { Opened, Store } from './store.ts';
+import { Units } from './units.ts';
 import { workerNamed, workersOf } from './workers.ts';
 
 export type RuntimeParts = {
@@ -59,6 +59,7 @@ export class MasterRuntime implements MasterApi {
   readonly id: string;
   readonly depths: Depths;
   readonly leftovers: Leftovers;
+  readonly units: Units;
   readonly #parts: RuntimeParts;
   readonly #core: Master;
   readonly #journal: Journal;
@@ -66,10 +67,7 @@ export class MasterRuntime implements MasterApi {
   readonly #congestion: Congestion;
   readonly #lookups: Lookups;
   /** Only what is synced (P3). */
-  readonly #seen = new Ledger();
-  readonly #rates = new Rates();
-  readonly #steps = new StepTotals((session) => this.#core.state.sessions.has(session));
-  readonly #examples = new FaultExamples();
+  readonly #views: EpicViews;
   readonly #listeners = new Set<(epics: ReadonlySet<string>) => void>();
   readonly #changed = new Set<string>();
   #observer: RuntimeObserver | undefined;
@@ -89,6 +87,7 @@ export class MasterRuntime implements MasterApi {
     this.#core = new Master({ id, term: opened.term, seal, ...(settings && { settings }) });
     this.#core.recover(opened.records);
     this.leftovers = new Leftovers({ ...parts, epics: () => this.#core.state.ledger.epics.values() });
+    this.#views = new EpicViews(this.#core.state, parts.clock);
     for (const record of opened.records) this.#see(record);
     this.#journal = new Journal({
       store: parts.store,
@@ -108,12 +107,18 @@ export class MasterRuntime implements MasterApi {
       answer: (input) => this.#step(input),
     });
     this.depths = new Depths(this.#core.state, parts.bus);
+    this.units = new Units({
+      store: parts.store,
+      views: this.#views,
+      core: this.#core.state,
+      submit: (submission) => this.#submit(submission),
+    });
   }
 
   /** What metrics are made of; only to be read. */
   inside(): { state: MasterState; epics: () => Iterable<Epic>; depths: () => Record<string, Depth> } {
     const { state } = this.#core;
-    return { state, epics: () => this.#seen.epics.values(), depths: () => this.depths.report() };
+    return { state, epics: () => this.#views.ledger.epics.values(), depths: () => this.depths.report() };
   }
 
   /** Has an observer told of what happens from now on. */
@@ -136,12 +141,13 @@ export class MasterRuntime implements MasterApi {
         this.#parts.log.warn('the link is down', { reason });
       },
     });
+    void this.#recall();
     this.#every(CHANGED_EVERY_MS, () => {
       this.depths.sample();
       this.#tellChanged();
     });
     this.#every(SAMPLE_EVERY_MS, () => {
-      this.#rates.sample(this.#seen.epics.values(), this.#parts.clock.monoMs());
+      this.#views.sample();
       for (const id of this.#core.state.live.keys()) this.#changed.add(id);
     });
   }
@@ -165,39 +171,22 @@ export class MasterRuntime implements MasterApi {
     await this.#parts.store.close();
   }
 
-  async submit(request: SubmitRequest): Promise<EpicStatus> {
-    const envelope: BriefEnvelope = { brief: request.brief ?? null, format: formatOf(request.source) };
-    const brief = await this.#parts.briefs.put(Buffer.from(JSON.stringify(envelope)));
-    this.#assertOpen();
-    if (this.#core.full) throw new GimmeError('too_many_epics', 'this master runs as many epics as it takes');
-    const epic = this.#parts.newId();
-    const { work, source, name = epic } = request;
-    this.#step({ type: 'submit', epic: { epic, name, work, source, brief } });
-    await this.#journal.settled();
-    return this.#statusOf(epic);
+  async submit({ work, name, source, brief = null }: SubmitRequest): Promise<EpicStatus> {
+    const envelope: BriefEnvelope = { brief, format: formatOf(source) };
+    const hash = await this.#parts.briefs.put(Buffer.from(JSON.stringify(envelope)));
+    return this.#submit({ work, source, brief: hash, ...(name !== undefined && { name }) });
   }
 
   epic(idOrName: string): EpicStatus | undefined {
-    const id = this.#seen.epics.has(idOrName) ? idOrName : this.#newestNamed(idOrName);
-    return id === undefined ? undefined : this.#statusOf(id);
+    return this.#views.find(idOrName);
   }
 
   named(name: string): number {
-    return [...this.#seen.epics.values()].filter((epic) => epic.name === name).length;
+    return this.#views.named(name);
   }
 
-  epics(filter: { state?: EpicState; work?: string; after?: string; limit: number }): EpicStatus[] {
-    const page: EpicStatus[] = [];
-    const order = [...this.#seen.epics.values()];
-    let from = order.length - 1;
-    if (filter.after !== undefined) from = order.findIndex(({ id }) => id === filter.after) - 1;
-    for (let i = from; i >= 0 && page.length < filter.limit; i--) {
-      const epic = order[i] as Epic;
-      if ((filter.state && epic.state !== filter.state) || (filter.work && epic.work !== filter.work))
-        continue;
-      page.push(this.#statusOf(epic.id));
-    }
-    return page;
+  epics(filter: EpicFilter): EpicStatus[] {
+    return this.#views.page(filter);
   }
 
   async cancel(id: string, reason: string): Promise<EpicStatus> {
@@ -248,17 +237,30 @@ export class MasterRuntime implements MasterApi {
   /** An epic that an operator may still change. Throws not_found, wrong_state or master_unreachable. */
   #running(id: string): Epic {
     this.#assertOpen();
-    const epic = this.#seen.epics.get(id);
-    if (!epic) throw new GimmeError('not_found', `there is no epic ${id}`);
+    const epic = this.#views.known(id);
     if (!epic.active) throw new GimmeError('wrong_state', `epic ${epic.name} is ${epic.state} already`);
     return epic;
   }
 
+  /** Resolves once the epic is durable; one without a name has its id for it. */
+  #submit(submission: Omit<Submission, 'name'> & { name?: string }): Promise<EpicStatus> {
+    this.#assertOpen();
+    this.#assertRoom();
+    const epic = this.#parts.newId();
+    return this.#change({ type: 'submit', epic: { epic, name: epic, ...submission } });
+  }
+
   /** Resolves once the change is durable. */
-  async #change(input: Extract<MasterInput, { epic: string }>): Promise<EpicStatus> {
+  async #change(
+    input: Extract<MasterInput, { type: 'submit' | 'cancel' | 'pause' | 'resume' }>,
+  ): Promise<EpicStatus> {
     this.#step(input);
     await this.#journal.settled();
-    return this.#statusOf(input.epic);
+    return this.#views.status(input.type === 'submit' ? input.epic.epic : input.epic);
+  }
+
+  #assertRoom(): void {
+    if (this.#core.full) throw new GimmeError('too_many_epics', 'this master runs as many epics as it takes');
   }
 
   /** What is asked while the master stops is refused: its store closes before its HTTP face does. */
@@ -280,8 +282,7 @@ export class MasterRuntime implements MasterApi {
     }
     const { message, units } = decoded;
     if (message.t === 'want-brief') this.#briefSender.send(from, message.hash);
-    if (message.t === 'heartbeat')
-      this.#steps.take(from, message.steps, (epic) => this.#seen.epics.has(epic));
+    if (message.t === 'heartbeat') this.#views.countSteps(from, message.steps);
     this.#step({ type: 'message', from, message, payload: units });
   }
 
@@ -320,6 +321,15 @@ export class MasterRuntime implements MasterApi {
     if (this.#sinceCheckpoint >= CHECKPOINT_RECORDS) void this.#checkpoint();
   }
 
+  async #recall(): Promise<void> {
+    try {
+      await this.#views.recall(this.#parts.store);
+    } catch (error) {
+      if (this.#open)
+        this.#parts.log.warn('cannot find what went wrong before the start', { why: String(error) });
+    }
+  }
+
   #onStalled(reason: string | undefined): void {
     this.#stalled = reason;
     if (reason === undefined) this.#parts.log.info('the store takes records again');
@@ -330,7 +340,7 @@ export class MasterRuntime implements MasterApi {
   async #checkpoint(): Promise<void> {
     this.#sinceCheckpoint = 0;
     try {
-      await this.#parts.store.checkpoint(this.#seen.checkpoint());
+      await this.#parts.store.checkpoint(this.#views.ledger.checkpoint());
     } catch (error) {
       // On a full disk the journal only grows longer; the next one is tried after as many records again.
       if (!(error instanceof GimmeError) || error.code !== 'disk_full') this.#parts.onFatal(error);
@@ -338,13 +348,11 @@ export class MasterRuntime implements MasterApi {
   }
 
   #see(record: EpicRecord): void {
-    const { source } = this.#seen.epics.get(record.epic) ?? {};
-    this.#seen.apply(record);
-    this.#examples.take(record);
-    this.#observer?.synced(record, this.#seen.epics.get(record.epic), this.#parts.clock.wallMs());
+    const { source } = this.#views.ledger.epics.get(record.epic) ?? {};
+    this.#views.see(record);
+    this.#observer?.synced(record, this.#views.ledger.epics.get(record.epic), this.#parts.clock.wallMs());
     this.#changed.add(record.epic);
     if (record.k !== 'purged') return;
-    for (const kept of [this.#steps, this.#examples]) kept.forget(record.epic);
     if (this.#open && source) this.leftovers.forgotten(source);
   }
 
@@ -385,16 +393,5 @@ export class MasterRuntime implements MasterApi {
     const changed = new Set(this.#changed);
     this.#changed.clear();
     for (const listener of this.#listeners) listener(changed);
-  }
-
-  #newestNamed(name: string): string | undefined {
-    return [...this.#seen.epics.values()].findLast((epic) => epic.name === name)?.id;
-  }
-
-  #statusOf(id: string): EpicStatus {
-    const epic = this.#seen.epics.get(id);
-    if (!epic) throw new GimmeError('not_found', `there is no epic ${id}`);
-    const perSecond = this.#rates.of(epic, this.#parts.clock.monoMs());
-    return statusOf(epic, this.#core.state, this.#steps, perSecond, this.#examples.of(id));
   }
 }

@@ -3,6 +3,7 @@
  * paths and metric labels, so the alphabet is closed.
  */
 
+export const ID_CHARS_MAX = 64;
 const ID = /^[A-Za-z0-9_-]{1,64}$/;
 
 /** Tells whether a text is a valid id: 1 to 64 of `A-Z a-z 0-9 _ -`, and no name that every object has. */

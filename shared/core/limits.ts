@@ -93,6 +93,12 @@ export const HISTORY_BYTES_MAX = 1024 * MB;
 export const HISTORY_MEMORY_ENTRIES_MAX = 100_000;
 /** Appends of the past that one checkpoint forgets at most: more than can come between two, and no long stop. */
 export const HISTORY_FORGOTTEN_MAX = 2 * CHECKPOINT_RECORDS;
+/** Rows of units that one answer takes out of the store at a time. */
+export const ROWS_READ_MAX = 200;
+/** Units on one page of `GET /v1/epics/{id}/units`. */
+export const PAGE_UNITS_MAX = 500;
+/** Characters of a unit's bytes that are shown to people. */
+export const UNIT_SHOWN_CHARS_MAX = 2_000;
 /** Bytes of rows or of history that a store reads at once; appends go on between two such reads. */
 export const STORE_READ_BYTES = 1 * MB;
 /** Rows that a store looks at for one such read, where no index gives just those that are asked for. */

@@ -43,7 +43,7 @@ export type EpicStatus = {
   bottleneck: string;
   /** Failed and unknown units by code. */
   faults: Record<string, number>;
-  /** The first few of them since this master was started; `record` counts from 1. */
+  /** The first few of them; `record` counts from 1. */
   examples?: { record: number; code: string; message: string }[];
   submittedAt: string;
   finishedAt?: string;
@@ -115,12 +115,24 @@ export type FailureGroup = { code: string; count: number; example?: UnitView };
 export type UnitStory = {
   unit: number;
   record: number;
-  state: 'unread' | 'ready' | 'leased' | UnitView['state'] | 'succeeded' | 'skipped' | 'cancelled';
+  /** `settled`: it has an outcome that no longer can be told, since the history of that time is gone. */
+  state:
+    | 'unread'
+    | 'ready'
+    | 'leased'
+    | UnitView['state']
+    | 'succeeded'
+    | 'skipped'
+    | 'cancelled'
+    | 'settled';
   /** One sentence on how it stands. */
   standing: string;
   view?: UnitView;
   events: { at: string; what: string }[];
 };
+
+/** Body of `PATCH /v1/epics/{id}`. */
+export type SteerBody = { paused: boolean; reason?: string };
 
 /** Body of `POST /v1/epics/{id}/retry`: which failed and unknown units a new epic is to try again. */
 export type RetryBody = {
@@ -132,4 +144,10 @@ export type RetryBody = {
   /** Only counts them. */
   dryRun?: boolean;
 };
-export type RetryAnswer = { count: number; epic?: EpicStatus };
+export type RetryAnswer = {
+  count: number;
+  /** Units that would be tried again, but that another epic tries or has tried already, and not in vain. */
+  leftOut: number;
+  /** The epic that tries them. */
+  epic?: EpicStatus;
+};

@@ -24,7 +24,7 @@ function offered(line: string): string[] {
 test('commands, those below them, flags and their values', () => {
   assert.ok(['demo', 'epic', 'master', 'completion'].every((name) => offered('gimme ').includes(name)));
   assert.deepEqual(offered('gimme ep'), ['epic']);
-  assert.deepEqual(offered('gimme epic w'), ['watch', 'wait']);
+  assert.deepEqual(offered('gimme epic wa'), ['watch', 'wait']);
   assert.deepEqual(offered('gimme epic ls --st'), ['--state']);
   assert.deepEqual(offered('gimme epic ls --state '), ['running', 'finished', 'failed', 'cancelled']);
   assert.deepEqual(offered('gimme epic ls -o js'), ['json', 'jsonl']);

@@ -81,7 +81,7 @@ const FAULTS: [string, string[], number, RegExp][] = [
     /cannot make a project in \/dev\/null\/x \(ENOTDIR\)/,
   ],
   ['dev of no module', ['dev', join(dir, 'no.ts')], 2, /no\.ts does not exist/],
-  ['later command epic failures', ['epic', 'failures', 'x'], 2, /gimme epic failures is not supported yet/],
+  ['later command epic results', ['epic', 'results', 'x'], 2, /gimme epic results is not supported yet/],
   ['unknown command below worker', ['worker', 'lss'], 2, /gimme worker lss; did you mean gimme worker ls\?/],
   ['options before worker ls', ['worker', '--slots', '3', 'ls'], 2, /options of worker ls stand after it/],
   ['worker drain of nobody', ['worker', 'drain'], 2, /missing required argument 'worker'/],

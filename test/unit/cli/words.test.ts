@@ -45,10 +45,10 @@ test('an epic that closes says what is cancelled and what may still come', () =>
 
 test('details of an epic: no speed while no worker is there', () => {
   const epic = { ...statusOf('e'), rate: 12, etaMs: 3_000 };
-  assert.equal(details(epic).at(-1), '  0 on workers, 0 delayed   0 workers');
+  assert.equal(details(epic).at(-1), '  0 on workers, 0 waiting for a retry   0 workers');
   assert.equal(
     details({ ...epic, workers: 1 }).at(-1),
-    '  12/s   eta 3.0s   0 on workers, 0 delayed   1 worker',
+    '  12/s   eta 3.0s   0 on workers, 0 waiting for a retry   1 worker',
   );
 });
 

@@ -8,7 +8,7 @@ import { type TestContext, test } from 'node:test';
 import { Client, csv, defineWork, GimmeError, ndjson, range, stdin, units } from '../../../client/index.ts';
 import type { MasterView, WorkerView } from '../../../master/io/api.ts';
 import { buildHttp } from '../../../master/io/http.ts';
-import { ended, statusOf, worker } from '../http/fakeMaster.ts';
+import { ended, keptUnit, statusOf, worker } from '../http/fakeMaster.ts';
 import { fakeParts, serveFake } from '../http/server.ts';
 
 async function folder(t: TestContext): Promise<string> {
@@ -299,4 +299,29 @@ test('wait gives up at its timeout and leaves the epic running', async (t) => {
     failsWith('wait_timeout', /weekly still runs.*0 of 10 units done/),
   );
   assert.equal(api.epic('weekly')?.state, 'running');
+});
+
+test('units come over pages as one list, and an epic is steered and tried again by its handle', async (t) => {
+  const { url, api } = await serveFake(t);
+  api.add({ name: 'weekly', faults: { smtp_rejected: 5 } });
+  api.kept = [1, 2, 3, 5, 8].map((unit) => keptUnit(unit, { key: `ü ${unit}/?#` }));
+  const epic = await new Client({ master: url }).epic('weekly');
+  const seen: number[] = [];
+  for await (const { unit } of epic.units({ state: 'failed', limit: 2 })) seen.push(unit);
+  assert.deepEqual(seen, [1, 2, 3, 5, 8]);
+  const rest: number[] = [];
+  for await (const { unit } of epic.units({ cursor: '3' })) rest.push(unit);
+  assert.deepEqual(rest, [5, 8]);
+  assert.deepEqual(
+    (await epic.failures()).map(({ code, count }) => [code, count]),
+    [['smtp_rejected', 5]],
+  );
+  assert.equal((await epic.story({ key: 'ü 5/?#' })).unit, 5);
+  assert.equal((await epic.story(8)).record, 9);
+  assert.equal((await epic.pause('why not')).paused, 'why not');
+  assert.equal((await epic.resume()).paused, undefined);
+  const { count, epic: made } = await epic.retry({ code: 'smtp_rejected' });
+  assert.deepEqual([count, made?.retryOf], [5, epic.id]);
+  api.kept = [];
+  await assert.rejects(epic.retry(), failsWith('wrong_state', /nothing of epic/));
 });

@@ -1,10 +1,10 @@
 /** A master that does nothing but remember: what HTTP, client and command line are tested against. */
 
 import type { SourceSpec } from '../../../master/core/source.ts';
-import type { MasterApi, MasterView, SubmitRequest, WorkerView } from '../../../master/io/api.ts';
+import type { MasterApi, MasterView, SubmitRequest, UnitsApi, WorkerView } from '../../../master/io/api.ts';
 import { GimmeError } from '../../../shared/core/errors.ts';
 import type { Log } from '../../../shared/io/log.ts';
-import type { EpicStatus } from '../../../shared/protocol/api.ts';
+import type { EpicStatus, RetryBody, UnitView } from '../../../shared/protocol/api.ts';
 
 export class FakeMaster implements MasterApi {
   readonly id = 'fake-master';
@@ -13,6 +13,46 @@ export class FakeMaster implements MasterApi {
   offered: WorkerView[] = [];
   onDrain: (worker: WorkerView) => void = () => {};
   queues: MasterView['queues'] = {};
+  /** Kept units of every epic. */
+  kept: UnitView[] = [];
+  readonly retried: { id: string; body: RetryBody }[] = [];
+  readonly units: UnitsApi = {
+    page: async (_, { state, code, key, after = -1, limit }) => {
+      const is = (wanted: string | undefined, it: string | undefined) =>
+        wanted === undefined || wanted === it;
+      const rest = this.kept.filter(
+        (unit) => unit.unit > after && is(state, unit.state) && is(code, unit.code) && is(key, unit.key),
+      );
+      const units = rest.slice(0, limit);
+      return { units, ...(rest.length > limit && { next: String(units.at(-1)?.unit) }) };
+    },
+    failures: async (id) => {
+      const faults = Object.entries(this.epic(id)?.faults ?? {});
+      return faults.map(([code, count]) => {
+        const example = this.kept.find((unit) => unit.code === code);
+        return { code, count, ...(example && { example }) };
+      });
+    },
+    story: async (_, name) => {
+      const view = this.kept.find(
+        ({ unit, key }) =>
+          (typeof name === 'number' ? unit : key) === (typeof name === 'number' ? name : name.key),
+      );
+      if (!view) throw new GimmeError('not_found', `there is no unit ${JSON.stringify(name)}`);
+      const { unit, record, state } = view;
+      const events = [{ at: '2024-01-01T00:00:01.000Z', what: 'it was read from the source' }];
+      return { unit, record, state, standing: `it ${state}`, view, events };
+    },
+    retry: async (id, body) => {
+      this.retried.push({ id, body });
+      const count = this.kept.filter(({ state }) =>
+        (body.states ?? ['failed']).includes(state as 'failed'),
+      ).length;
+      if (body.dryRun) return { count, leftOut: 1 };
+      if (count === 0) throw new GimmeError('wrong_state', `nothing of epic ${id} is to be tried again`);
+      return { count, leftOut: 1, epic: this.add({ name: `${this.epic(id)?.name}-retry`, retryOf: id }) };
+    },
+  };
   reason = '';
   /** Thrown by the next submit. */
   fault: Error | undefined;
@@ -109,6 +149,12 @@ export class FakeMaster implements MasterApi {
   get listening(): number {
     return this.#listeners.size;
   }
+}
+
+/** A unit that a mail server refused. */
+export function keptUnit(unit: number, fields: Partial<UnitView> = {}): UnitView {
+  const fault = { state: 'failed', code: 'smtp_rejected', message: '550 No such mailbox here' } as const;
+  return { unit, record: unit + 1, ...fault, step: 'send', attempt: 1, ...fields };
 }
 
 /** A worker that offers greet and holds nothing. */

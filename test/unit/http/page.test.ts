@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import { type TestContext, test } from 'node:test';
 import { buildHttp } from '../../../master/io/http.ts';
 import { ERRORS, type ErrorCode } from '../../../shared/core/errors.ts';
-import { ended, statusOf, worker } from './fakeMaster.ts';
+import { ended, keptUnit, statusOf, worker } from './fakeMaster.ts';
 import { fakeParts } from './server.ts';
 
 const page = readFileSync(new URL('../../../docs/HTTP.md', import.meta.url), 'utf8');
@@ -54,7 +54,15 @@ test('every code on the page is one of the table, with its status', () => {
 });
 
 test('every field of an epic is on the page', () => {
-  const fields = Object.keys({ ...statusOf('e'), ...ended(0), etaMs: 1, examples: [], reason: '' });
+  const fields = Object.keys({
+    ...statusOf('e'),
+    ...ended(0),
+    etaMs: 1,
+    examples: [],
+    reason: '',
+    paused: '',
+    retryOf: '',
+  });
   const table = page.slice(page.indexOf('\n## An epic'), page.indexOf('\n## POST /v1/epics'));
   for (const field of fields)
     assert.match(table, new RegExp(`^\\| .*\`${field}(\\.self)?\`.* \\|`, 'm'), field);
@@ -73,11 +81,16 @@ function requestOf(line: string) {
     } else if (word === '-d' || word === '--data-binary') {
       const data = words.shift() ?? '';
       payload = data.startsWith('@') ? (FILES[data] ?? assert.fail(data)) : data;
-      method = 'POST';
+      if (method === 'GET') method = 'POST';
     } else if (word.startsWith('http://127.0.0.1:7171/')) url = word.slice('http://127.0.0.1:7171'.length);
     else assert.fail(`the test does not know ${word} of: ${line}`);
   }
-  return { method: method as 'GET' | 'POST', url, headers, ...(payload === undefined ? {} : { payload }) };
+  return {
+    method: method as 'GET' | 'POST' | 'PATCH',
+    url,
+    headers,
+    ...(payload === undefined ? {} : { payload }),
+  };
 }
 
 const FILES: Record<string, string> = { '@people.csv': 'name\nAda\n', '@brief.json': '{"greeting":"Hello"}' };
@@ -85,10 +98,11 @@ const FILES: Record<string, string> = { '@people.csv': 'name\nAda\n', '@brief.js
 test('every example is taken as it stands', async (t) => {
   const { app, api } = build(t);
   api.offered = [worker('w1', 'mail-1')];
+  api.kept = [keptUnit(3, { key: 'ada@example.com' })];
   const examples = [...page.matchAll(/```sh\ncurl ([\s\S]*?)\n```/g)].map((match) =>
     (match[1] ?? '').replace('\\\n', ''),
   );
-  assert.equal(examples.length, 12, 'one for each call but the WebSocket, and two for a submit');
+  assert.equal(examples.length, 17, 'one for each call but the WebSocket, and two for a submit');
   for (const example of examples) {
     const answer = await app.inject(requestOf(example));
     assert.ok(answer.statusCode < 300, `${example}\n${answer.body}`);
