@@ -47,6 +47,11 @@ export class BriefSender {
     this.#parts = parts;
   }
 
+  /** Asks that wait for their turn. */
+  get waiting(): number {
+    return this.#waiting.size;
+  }
+
   /** Sends a brief to a session once it is its turn; never throws. */
   send(session: string, hash: string): void {
     const key = `${session} ${hash}`;

@@ -1,5 +1,6 @@
 /** How full each of the master's queues is and was at most, beside the limit it has by name (promise G6). */
 import {
+  BRIEF_ASKS_MAX,
   HELD_UNITS_MAX,
   JOURNAL_RECORDS_MAX,
   LOOK_AHEAD_BYTES,
@@ -32,8 +33,9 @@ export class Depths {
     this.#note('waiting_messages', messages, JOURNAL_RECORDS_MAX);
   }
 
-  /** Notes what costs a look at every peer or epic, now and then. */
-  sample(): void {
+  /** Notes what costs a look at every peer or epic, now and then, and how many asks for a brief wait. */
+  sample(briefAsks: number): void {
+    this.#note('brief_asks', briefAsks, BRIEF_ASKS_MAX);
     this.#note('link_bytes', this.#bus.buffered(), this.#linkLimit);
     this.observeEpics();
   }

@@ -143,7 +143,7 @@ export class MasterRuntime implements MasterApi {
     });
     void this.#recall();
     this.#every(CHANGED_EVERY_MS, () => {
-      this.depths.sample();
+      this.depths.sample(this.#briefSender.waiting);
       this.#tellChanged();
     });
     this.#every(SAMPLE_EVERY_MS, () => {

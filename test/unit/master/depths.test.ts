@@ -11,7 +11,8 @@ test('a step does not ask the link, which looks at every peer; a sample does', (
   const depths = new Depths(new MasterState('m', 1, DEFAULT_SETTINGS, (text) => text), bus);
   for (let i = 0; i < 100; i++) depths.observe(1, 2);
   assert.equal(asked, 0, 'a step is taken for every frame of every worker');
-  depths.sample();
+  depths.sample(3);
   assert.deepEqual([asked, depths.report().link_bytes?.max], [1, 1]);
   assert.deepEqual(depths.report().journal_records?.depth, 1);
+  assert.deepEqual(depths.report().brief_asks?.depth, 3);
 });
