@@ -64,6 +64,8 @@ export function exitCodeOf(epic: EpicStatus): number {
       return failed + unknown + missing > 0 ? ERRORS.epic_incomplete.exit : 0;
     }
     case 'running':
+    case 'scattering':
+    case 'folding':
       return 0;
     default:
       return epic.state satisfies never;
@@ -136,6 +138,9 @@ export function nextOf(code: ErrorCode): string {
 function headline(epic: EpicStatus): string {
   const name = oneLine(epic.name);
   switch (epic.state) {
+    case 'scattering':
+    case 'folding':
+      return `… ${name} is ${epic.state}`;
     case 'running':
       if (isClosing(epic)) return `… ${name} is being cancelled: ${oneLine(epic.reason ?? '')}`;
       return epic.paused === undefined

@@ -2,6 +2,13 @@
 
 export { ERRORS, type ErrorCode, GimmeError } from '../shared/core/errors.ts';
 export {
+  defineGather,
+  type FoldContext,
+  type GatherDefinition,
+  type GatherOptions,
+  type ScatterContext,
+} from '../shared/core/gather.ts';
+export {
   defineWork,
   PermanentError,
   RetryableError,

@@ -1,6 +1,7 @@
 /** Wires a worker: works, link to the master, core and executor. */
 import { createHash, randomBytes } from 'node:crypto';
 import { availableParallelism, hostname } from 'node:os';
+import type { Gather } from '../shared/core/gather.ts';
 import { idFrom } from '../shared/core/ids.ts';
 import { DRAIN_MS, HEARTBEAT_MS, LEASE_MS } from '../shared/core/limits.ts';
 import type { WorkDefinition } from '../shared/core/work.ts';
@@ -12,7 +13,7 @@ import { type Clock, systemClock } from '../shared/io/clock.ts';
 import type { Log } from '../shared/io/log.ts';
 import { LoopWatch } from '../shared/io/loopWatch.ts';
 import { VERSION } from '../shared/io/version.ts';
-import type { WorkManifest } from '../shared/protocol/messages.ts';
+import type { GatherManifest, WorkManifest } from '../shared/protocol/messages.ts';
 import type { WorkerIdentity } from './core/worker.ts';
 import { WorkerMetrics } from './io/metrics.ts';
 import { WorkerRuntime } from './io/runtime.ts';
@@ -172,9 +173,22 @@ function whereOf({ master, nats }: WorkerConfig): Record<string, string> {
   return nats ? { nats: String(nats.servers), prefix: nats.prefix ?? NATS_PREFIX } : { master };
 }
 
-/** What a master knows of a work; its hash changes with its name, steps and their effects. */
+/** What a master knows of a work; its hash changes with its name, its steps and their effects, and its gather. */
 export function manifestOf(work: WorkDefinition): WorkManifest {
+  const { name } = work;
   const steps = work.steps.map(({ name, effect }) => ({ name, effect }));
-  const text = JSON.stringify([work.name, steps]);
-  return { name: work.name, hash: createHash('sha256').update(text).digest('hex').slice(0, 32), steps };
+  const gather = work.gather && gatherManifestOf(work.gather);
+  const text = JSON.stringify(gather ? [name, steps, gather] : [name, steps]);
+  const hash = createHash('sha256').update(text).digest('hex').slice(0, 32);
+  return { name, hash, steps, ...(gather && { gather }) };
+}
+
+function gatherManifestOf({ scatter, deadlineMs, enough, quorum, reissueAfterMs }: Gather): GatherManifest {
+  return {
+    scatter: scatter.kind,
+    deadlineMs,
+    ...(enough !== undefined && { enough }),
+    ...(quorum !== undefined && { quorum }),
+    ...(reissueAfterMs !== undefined && { reissueAfterMs }),
+  };
 }

@@ -69,7 +69,7 @@ export function recall(s: MasterState): void {
   if (s.hungry.size === 0) return;
   for (const live of s.live.values()) {
     const { drained, closing, paused } = live.epic;
-    if (!drained || live.readyCount > 0 || live.leased === 0) continue;
+    if (!drained || live.readyCount > 0 || live.leased === 0 || live.epic.gather?.to.size) continue;
     if (closing !== undefined || paused !== undefined) continue;
     const idle = [...s.hungry].filter((session) => session.grants.size === 0 && s.offers(session, live));
     if (idle.length > 0) recallFor(s, live, idle);

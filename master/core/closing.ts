@@ -6,28 +6,51 @@ import { IntervalSet } from '../../shared/core/intervalSet.ts';
 import type { Ranges, UnitFault } from '../../shared/protocol/messages.ts';
 import type { Epic } from './epic.ts';
 import type { LiveEpic } from './live.ts';
+import type { EpicRecordOf } from './records.ts';
 import type { MasterState } from './state.ts';
 
 /** Cancels a running epic; does nothing when it is closing or over. */
 export function cancel(s: MasterState, id: string, reason: string): void {
   const live = s.liveOf(id);
-  if (!live || live.epic.closing !== undefined) return;
+  if (!live || (live.epic.closing !== undefined && live.epic.closingAs === 'cancelled')) return;
+  const { epic } = live;
+  if (epic.closing === undefined) return close(s, live, { reason, as: 'cancelled' });
+  // Its intake was over: what it waited for is waited for no more.
+  s.record({ k: 'closing', epic: id, reason, wallMs: s.now.wallMs });
+  s.touched.add(live);
+}
+
+/** Takes no more answers: what has not been begun ends at once as `as`, what may have had an effect within a lease. */
+export function close(
+  s: MasterState,
+  live: LiveEpic,
+  { reason, as }: { reason: string; as: 'cancelled' | 'missing' },
+): void {
   const { epic } = live;
   s.touched.add(live);
-  s.record({ k: 'closing', epic: id, reason, wallMs: s.now.wallMs });
+  const how = as === 'missing' ? { as } : {};
+  s.record({ k: 'closing', epic: epic.id, reason, ...how, wallMs: s.now.wallMs });
+  if (epic.gather?.phase === 'scatter') {
+    s.record({ k: 'horizon', epic: epic.id, to: 0, offset: 0, end: true });
+  }
+  const { grant: control } = live.control;
+  if (control) {
+    s.abort(control.session, epic.id);
+    s.dropGrant(control);
+  }
   const never = live.takeUngranted();
-  if (never.length > 0) s.settle(live, { cancelled: never });
+  if (never.length > 0) s.settle(live, { [as]: never });
   // Of before a restart: whoever comes back with them is told to stop.
   const unclaimed = withoutEffect(epic, live.heldBack);
   live.heldBack.removeAll(unclaimed);
-  if (unclaimed.length > 0) s.settle(live, { cancelled: unclaimed });
-  if (!epic.parked.isEmpty) s.record({ k: 'parked-cancelled', epic: id });
+  if (unclaimed.length > 0) s.settle(live, { [as]: unclaimed });
+  if (!epic.parked.isEmpty) s.record({ k: 'parked-cancelled', epic: epic.id });
   live.closeAtMs = s.listenedMs + s.settings.leaseMs;
   for (const grant of [...live.grants]) {
-    s.abort(grant.session, id, grant.units.ranges());
+    s.abort(grant.session, epic.id, grant.units.ranges());
     const free = withoutEffect(epic, grant.units);
     s.release(grant, free);
-    if (free.length > 0) s.settle(live, { cancelled: free });
+    if (free.length > 0) s.settle(live, { [as]: free });
   }
 }
 
@@ -62,14 +85,16 @@ export function giveUp(s: MasterState, live: LiveEpic, units: Ranges, message: s
   if (unknown.length > 0) s.record({ k: 'settled', epic: live.epic.id, unknown });
 }
 
-/** Finishes the epic if its source is drained and nothing is outstanding. */
-export function finishIfDone(s: MasterState, live: LiveEpic): void {
-  const { epic } = live;
-  if (!epic.active) return;
-  live.prune();
-  if (!epic.drained || epic.outstanding > 0) return;
-  const outcome = epic.closing === undefined ? 'finished' : 'cancelled';
-  s.record({ k: 'epic-finished', epic: epic.id, outcome, wallMs: s.now.wallMs });
-  s.live.delete(epic.id);
+/** Ends an epic: nothing of it is outstanding. */
+export function finish(
+  s: MasterState,
+  live: LiveEpic,
+  how: Pick<EpicRecordOf<'epic-finished'>, 'outcome' | 'fault'>,
+): void {
+  const { grant } = live.control;
+  s.record({ k: 'epic-finished', epic: live.epic.id, ...how, wallMs: s.now.wallMs });
+  s.live.delete(live.epic.id);
   s.granting.delete(live);
+  s.gathers.delete(live);
+  if (grant && live.epic.state === 'cancelled') s.abort(grant.session, live.epic.id);
 }

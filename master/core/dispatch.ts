@@ -48,7 +48,8 @@ function feed(s: MasterState, session: Session, wanted: Map<LiveEpic, number>): 
   for (let i = 0; i < offered.length && session.credit > 0; i++) {
     const live = offered[i] as LiveEpic;
     const total = Math.max(wanted.get(live) ?? 0, 1);
-    const scarce = live.grantableCount < total;
+    // What is for one responder alone is no other's part.
+    const scarce = live.grantableCount < total && !live.epic.gather?.to.size;
     const turn = Math.ceil(session.credit / (offered.length - i));
     const count = scarce ? Math.min(turn, partOf(s, live, share, total)) : turn;
     wanted.set(live, total - Math.min(share, total));
@@ -67,10 +68,11 @@ function partOf(s: MasterState, live: LiveEpic, share: number, total: number): n
 }
 
 function grantUnits(s: MasterState, session: Session, live: LiveEpic, count: number): void {
+  const among = live.epic.gather?.unitsFor(session.name);
   for (let left = count; left > 0 && session.credit > 0; ) {
     // Each unit that has run before may take a line of its own in the message.
     const most = live.epic.resume.size > 0 ? REPORT_UNITS_MAX : GRANT_UNITS_MAX;
-    const cut = live.cutFetched(left) ?? live.cut(Math.min(left, most));
+    const cut = live.cutFetched(left, among) ?? live.cut(Math.min(left, most), among);
     if (!cut) return;
     left -= cut.count;
     grant(s, session, live, cut);
@@ -87,6 +89,7 @@ function grant(s: MasterState, session: Session, live: LiveEpic, cut: Cut): void
     live,
     units: IntervalSet.of(cut.units),
     bytes: cut.bytes,
+    grantedMs: s.listenedMs,
   };
   session.bytes += cut.bytes;
   session.grants.set(grantKey(s.term, n), held);

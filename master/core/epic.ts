@@ -14,19 +14,23 @@
 import { assert, unreachable } from '../../shared/core/errors.ts';
 import { countOf, eachOf, IntervalSet } from '../../shared/core/intervalSet.ts';
 import { FAULT_CODES_MAX } from '../../shared/core/limits.ts';
-import type { EpicState, Totals } from '../../shared/protocol/api.ts';
-import type { Ranges, UnitFault, WorkManifest } from '../../shared/protocol/messages.ts';
+import type { Totals } from '../../shared/protocol/api.ts';
+import type { Ranges, WorkManifest } from '../../shared/protocol/messages.ts';
 import { restore } from './epicCheckpoint.ts';
-import type {
-  EpicCheckpoint,
-  EpicRecord,
-  EpicRecordOf,
-  Extent,
-  Outcome,
-  RecordedFault,
-  Resume,
-  RetryOf,
-  Token,
+import { extentAt } from './extents.ts';
+import { GatherState } from './gatherState.ts';
+import {
+  type EpicCheckpoint,
+  type EpicRecord,
+  type EpicRecordOf,
+  type Extent,
+  type LedgerState,
+  lostFault,
+  type Outcome,
+  type RecordedFault,
+  type Resume,
+  type RetryOf,
+  type Token,
 } from './records.ts';
 import type { SourceSpec } from './source.ts';
 import { Stages } from './stages.ts';
@@ -35,14 +39,18 @@ export class Epic {
   readonly id: string;
   readonly name: string;
   readonly work: string;
-  readonly source: SourceSpec;
+  /** Of a gather only known once it is scattered. */
+  source: SourceSpec;
   readonly brief: string;
   readonly submittedWallMs: number;
   readonly retryOf: RetryOf | undefined;
   /** Where another epic's units are tried again, which of them; all others of its source are absent. */
   readonly only: IntervalSet | undefined;
 
-  state: EpicState = 'running';
+  /** What a gather has beyond every epic. */
+  gather: GatherState | undefined;
+
+  state: LedgerState = 'running';
   manifest: WorkManifest | undefined;
   /** Units of the source that were looked at; `absent` ones of them are none of this epic's. */
   read = 0;
@@ -51,6 +59,10 @@ export class Epic {
   offset: number;
   drained = false;
   closing: string | undefined;
+  /** What becomes of units without an outcome while it closes. */
+  closingAs: 'cancelled' | 'missing' = 'cancelled';
+  /** Why it failed. */
+  fault: { code: string; message: string } | undefined;
   /** Why it is paused. */
   paused: string | undefined;
   finishedWallMs: number | undefined;
@@ -90,6 +102,7 @@ export class Epic {
     this.only = record.retryOf && IntervalSet.of(record.retryOf.only);
     this.offset = record.source.type === 'spool' ? record.source.body : 0;
     if (record.k === 'epic-checkpoint') restore(this, record);
+    else if (record.gather) this.gather = new GatherState(record.gather, record.wallMs);
   }
 
   get outstanding(): number {
@@ -102,11 +115,6 @@ export class Epic {
 
   get active(): boolean {
     return this.state === 'running';
-  }
-
-  /** Whether any step must never run twice in doubt. */
-  get atMostOnce(): boolean {
-    return this.manifest?.steps.some((step) => step.effect === 'at-most-once') ?? false;
   }
 
   /** Whether no effect begins without asking. */
@@ -168,7 +176,13 @@ export class Epic {
         return assert(false, `epic ${this.id} submitted twice`);
       case 'settings-frozen':
         this.manifest = record.manifest;
-        return;
+        return this.gather?.freeze(record.manifest.gather);
+      case 'scattered':
+        return this.#scattered(record);
+      case 'folding':
+      case 'folded':
+      case 'late':
+        return this.#gathered(record);
       case 'horizon':
         assert(record.to >= this.read && !this.drained, `horizon of ${this.id} moved back to ${record.to}`);
         return this.#advance(record);
@@ -187,10 +201,7 @@ export class Epic {
       case 'saved':
         return this.#save(record);
       case 'parked-cancelled':
-        this.counts.cancelled += this.parked.count;
-        this.stages.leave(this.parked.ranges());
-        this.parked.clear();
-        return;
+        return this.#giveUpParked();
       case 'paused':
         this.paused = record.reason;
         return;
@@ -203,12 +214,35 @@ export class Epic {
         return this.#expire(record);
       case 'closing':
         this.closing = record.reason;
+        this.closingAs = record.as ?? 'cancelled';
         return;
       case 'epic-finished':
         return this.#finish(record);
       default:
         return unreachable(record);
     }
+  }
+
+  #scattered({ source, items, to }: EpicRecordOf<'scattered'>): void {
+    this.source = source;
+    this.offset = source.type === 'spool' ? source.body : 0;
+    this.drained = items === 0;
+    this.gather?.scattered(items, to);
+  }
+
+  #gathered(record: EpicRecordOf<'folding'> | EpicRecordOf<'folded'> | EpicRecordOf<'late'>): void {
+    const { gather } = this;
+    assert(gather, `epic ${this.id} is no gather`);
+    if (record.k === 'folding') gather.phase = 'fold';
+    else if (record.k === 'folded') gather.result = { bytes: record.bytes, hash: record.hash };
+    else gather.late.addAll(record.units);
+  }
+
+  #giveUpParked(): void {
+    this.counts[this.closingAs] += this.parked.count;
+    if (this.closingAs === 'missing') this.gather?.missing.addAll(this.parked.ranges());
+    this.stages.leave(this.parked.ranges());
+    this.parked.clear();
   }
 
   #advance({ to, offset, end, absent }: EpicRecordOf<'horizon'>): void {
@@ -223,22 +257,15 @@ export class Epic {
 
   /** The stretch that a unit below `read` was read in; undefined once it and all before it are settled. */
   extentOf(unit: number): Extent | undefined {
-    let low = 0;
-    let high = this.extents.length - 1;
-    while (low <= high) {
-      const middle = (low + high) >> 1;
-      const extent = this.extents[middle] as Extent;
-      if (unit < extent.first) high = middle - 1;
-      else if (unit >= extent.end) low = middle + 1;
-      else return extent;
-    }
-    return undefined;
+    return extentAt(this.extents, unit);
   }
 
   #settle(record: EpicRecordOf<'settled'>): void {
     this.#count('succeeded', record.succeeded);
     this.#count('skipped', record.skipped);
     this.#count('cancelled', record.cancelled);
+    this.#count('missing', record.missing);
+    if (record.missing) this.gather?.missing.addAll(record.missing);
     for (const fault of record.failed ?? []) this.#fault('failed', fault);
     for (const fault of record.unknown ?? []) {
       // What its own worker reports as unknown is its last word; only what was taken from it may be resolved.
@@ -363,15 +390,10 @@ export class Epic {
       `epic ${this.id} finishes with ${this.outstanding} outstanding`,
     );
     this.state = record.outcome;
+    this.fault = record.fault;
     this.finishedWallMs = record.wallMs;
     this.unknownBy.clear();
     this.begun.clear();
     this.resume.clear();
   }
-}
-
-/** The fault of a unit whose holder was lost after its effect had begun. */
-export function lostFault(unit: number, session: string): UnitFault {
-  const message = `worker ${session} was lost after the effect had begun`;
-  return { unit, code: 'lease_expired', message, step: '', attempt: 1 };
 }

@@ -1,11 +1,12 @@
 /** An epic as one record, and back: what a checkpoint of the journal is made of. */
 import type { Epic } from './epic.ts';
+import { GatherState } from './gatherState.ts';
 import type { EpicCheckpoint } from './records.ts';
 
 /** The whole of an epic as one record. */
 export function checkpointOf(epic: Epic): EpicCheckpoint {
   const { id, name, work, source, brief, submittedWallMs, state, manifest, read, offset, drained } = epic;
-  const { closing, paused, finishedWallMs, retryOf, absent } = epic;
+  const { closing, closingAs, fault, gather, paused, finishedWallMs, retryOf, absent } = epic;
   return {
     k: 'epic-checkpoint',
     epic: id,
@@ -21,6 +22,9 @@ export function checkpointOf(epic: Epic): EpicCheckpoint {
     drained,
     extents: [...epic.extents],
     ...(closing !== undefined && { closing }),
+    ...(closingAs === 'missing' && { closingAs }),
+    ...(fault && { fault }),
+    ...(gather && { gather: gather.checkpoint() }),
     ...(paused !== undefined && { paused }),
     ...(finishedWallMs !== undefined && { finishedWallMs }),
     ...(retryOf && { retryOf }),
@@ -44,6 +48,10 @@ export function restore(epic: Epic, record: EpicCheckpoint): void {
   epic.offset = record.offset;
   epic.drained = record.drained;
   epic.closing = record.closing;
+  epic.closingAs = record.closingAs ?? 'cancelled';
+  epic.fault = record.fault;
+  epic.gather = record.gather && GatherState.from(record.gather, record.wallMs);
+  epic.gather?.freeze(record.manifest?.gather);
   epic.paused = record.paused;
   epic.finishedWallMs = record.finishedWallMs;
   epic.extents.push(...record.extents);

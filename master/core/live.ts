@@ -10,10 +10,10 @@
  * L2: after a crash what was read before is held back for one lease, while the holders of it come back.
  */
 import { assert } from '../../shared/core/errors.ts';
-import { eachOf, IntervalSet } from '../../shared/core/intervalSet.ts';
+import { appendRange, eachOf, IntervalSet } from '../../shared/core/intervalSet.ts';
 import { GRANT_BYTES_MAX, RANGES_MAX, REPORT_UNITS_MAX } from '../../shared/core/limits.ts';
 import { prefixed } from '../../shared/protocol/codec.ts';
-import type { Ranges } from '../../shared/protocol/messages.ts';
+import type { Control, Ranges } from '../../shared/protocol/messages.ts';
 import type { Epic } from './epic.ts';
 import type { Extent, UnitData } from './records.ts';
 import type { Batch } from './source.ts';
@@ -28,6 +28,10 @@ export type Grant = {
   readonly units: IntervalSet;
   /** Bytes of these units, about: their mean stands for each of them. */
   bytes: number;
+  /** It is the epic's scatter or fold, and of no units (`control.ts`). */
+  readonly control?: Control;
+  /** Listening time at which it was granted; undefined when it was claimed. */
+  readonly grantedMs?: number;
 };
 
 /** Where a session keeps a grant: numbers start again with each term. */
@@ -67,6 +71,12 @@ export class LiveEpic {
   readonly epic: Epic;
   readonly ready = new IntervalSet();
   readonly grants = new Set<Grant>();
+  /** Who runs its scatter or fold, as which attempt, and the listening time of the next. */
+  control: { grant: Grant | undefined; attempt: number; retryAtMs: number } = {
+    grant: undefined,
+    attempt: 1,
+    retryAtMs: 0,
+  };
   /** Units in grants. */
   leased = 0;
   /** The first stretch is being read. */
@@ -206,10 +216,11 @@ export class LiveEpic {
   }
 
   /** Cuts up to `count` units that came from the store, within the size of one grant; undefined when none. */
-  cutFetched(count: number): Cut | undefined {
+  cutFetched(count: number, among?: IntervalSet): Cut | undefined {
     const taken: [number, Fetched][] = [];
     let bytes = 0;
     for (const item of this.#fetched) {
+      if (among && !among.has(item[0])) continue;
       const { data } = item[1];
       bytes += 8 + data.bytes.length + (data.state?.length ?? 0);
       if (taken.length >= Math.min(count, REPORT_UNITS_MAX) || (taken.length > 0 && bytes > GRANT_BYTES_MAX))
@@ -235,17 +246,20 @@ export class LiveEpic {
     };
   }
 
-  /** Cuts up to `count` ready units, lowest first, within the size of one grant; undefined when none. */
-  cut(count: number): Cut | undefined {
+  /**
+   * Cuts up to `count` ready units, lowest first, within the size of one grant, and only such as are in `among` where
+   * that is given; undefined when none.
+   */
+  cut(count: number, among?: IntervalSet): Cut | undefined {
     const readMs = Number.MAX_SAFE_INTEGER;
     const cut: Cut = { units: [], count: 0, payload: [], bytes: 0, after: 0, readMs };
     while (cut.count < count && cut.units.length < RANGES_MAX) {
-      const from = this.ready.first;
-      if (from === undefined) break;
+      const [from, end] = this.#firstReady(among);
+      if (from === undefined || end === undefined) break;
       const extent = this.epic.extentOf(from);
       const loaded = extent && this.#loaded.get(extent.first);
       assert(extent && loaded, `unit ${from} of ${this.epic.id} is ready without bytes`);
-      const upTo = Math.min(this.ready.firstGap(from), extent.end, from + count - cut.count);
+      const upTo = Math.min(end, extent.end, from + count - cut.count);
       const { framed, starts } = loaded;
       const begin = starts[from - extent.first] as number;
       const limit = begin + GRANT_BYTES_MAX - cut.bytes;
@@ -262,6 +276,13 @@ export class LiveEpic {
       this.#unloadIfGranted(extent);
     }
     return cut.count > 0 ? cut : undefined;
+  }
+
+  /** The first stretch of ready units. */
+  #firstReady(among: IntervalSet | undefined): Ranges {
+    if (among) return this.ready.intersect(among.ranges());
+    const { first } = this.ready;
+    return first === undefined ? [] : [first, this.ready.firstGap(first)];
   }
 
   /** Empties everything not held by a worker and returns it: what a cancel settles at once. */
@@ -334,9 +355,4 @@ function lastWithin(starts: Uint32Array, from: number, to: number, limit: number
     else high = middle - 1;
   }
   return low;
-}
-
-function appendRange(ranges: number[], from: number, to: number): void {
-  if (ranges.length > 0 && ranges[ranges.length - 1] === from) ranges[ranges.length - 1] = to;
-  else ranges.push(from, to);
 }

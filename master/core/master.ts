@@ -23,19 +23,22 @@ import {
   recall,
   worksWanting,
 } from './availability.ts';
-import { cancel, closeOverdue, finishIfDone } from './closing.ts';
+import { cancel, closeOverdue } from './closing.ts';
+import { type ControlToken, grantControls, takeFolded, takeScattered } from './control.ts';
 import { dispatch } from './dispatch.ts';
+import { finishIfDone } from './finishing.ts';
+import { keepTime, nextDeadline } from './gathering.ts';
 import { expireLeases, forgetExpired, hear, lapse, takeHeartbeat, takeHello } from './leases.ts';
 import { type DueRows, dueFailed, isDue, takeDue, wantDue } from './parking.ts';
 import { pause, resume } from './pausing.ts';
 import { purge } from './purging.ts';
 import { endIfEmpty, readFailed, takeBatch, wantReads } from './reading.ts';
-import type { EpicRecord, EpicRecordOf } from './records.ts';
+import type { Addresses, EpicRecord, EpicRecordOf } from './records.ts';
 import { endRecovery, recover } from './recovery.ts';
 import type { Seal } from './seal.ts';
 import type { Session } from './session.ts';
 import { takeBegin, takeReports } from './settling.ts';
-import type { Batch } from './source.ts';
+import type { Batch, SourceSpec } from './source.ts';
 import { type CoreSettings, DEFAULT_SETTINGS, MasterState, type Now, type StepOutput } from './state.ts';
 
 export type MasterInput =
@@ -55,6 +58,10 @@ export type MasterInput =
   | { type: 'link'; full: boolean }
   | { type: 'batch'; epic: string; batch: Batch }
   | { type: 'read-failed'; epic: string; first: number; message: string; damaged: boolean }
+  /** What a scatter gave is durable; `source` is to be read from then on. */
+  | { type: 'scattered'; token: ControlToken; source: SourceSpec; items: number; to?: Addresses }
+  /** The value that a fold gave is durable. */
+  | { type: 'folded'; token: ControlToken; bytes: number; hash: string }
   | { type: 'due'; epic: string; due: DueRows }
   | { type: 'due-failed'; epic: string }
   | { type: 'tick' };
@@ -82,14 +89,20 @@ export class Master {
     if (input.type === 'tick') this.#tick();
     dispatch(s);
     for (const live of s.touched) {
+      keepTime(s, live);
       finishIfDone(s, live);
       wantReads(s, live);
       wantDue(s, live);
       if (live.readyCount > 0) this.#availability.mark();
     }
     s.touched.clear();
+    grantControls(s);
     const tellAt = this.#availability.tell(s);
-    const waitMs = Math.min(TICK_MS, tellAt === undefined ? TICK_MS : Math.max(1, tellAt - s.listenedMs));
+    const untilMs = Math.min(
+      (tellAt ?? Number.POSITIVE_INFINITY) - s.listenedMs,
+      nextDeadline(s) - now.wallMs,
+    );
+    const waitMs = Math.min(TICK_MS, Math.max(1, untilMs));
     return s.output(now.monoMs + waitMs);
   }
 
@@ -133,6 +146,10 @@ export class Master {
         return takeBatch(s, input.epic, input.batch);
       case 'read-failed':
         return readFailed(s, input.epic, input);
+      case 'scattered':
+        return takeScattered(s, input.token, input);
+      case 'folded':
+        return takeFolded(s, input.token, input);
       case 'due':
         return takeDue(s, input.epic, input.due);
       case 'due-failed':
@@ -181,8 +198,10 @@ export class Master {
         return s.weigh(session);
       case 'begin':
         return takeBegin(s, session, message, payload);
+      case 'part':
+      case 'want-answers':
       case 'want-brief':
-        return; // The shell answers it: briefs are not the core's.
+        return; // The shell answers it: it has the bytes.
       case 'bye':
         return this.#bye(session, message.reason);
       default:
@@ -221,7 +240,7 @@ export class Master {
     for (const live of s.live.values()) {
       closeOverdue(s, live);
       endRecovery(s, live);
-      if (isDue(s, live) || live.readFault) s.touched.add(live);
+      if (isDue(s, live) || live.readFault || live.epic.gather) s.touched.add(live);
     }
     recall(s);
     purge(s);

@@ -6,7 +6,7 @@
  * A2: one page at a time is asked for, and only while little is ready: memory holds a page, whatever is parked.
  * A3: a unit that the store has goes back there, due at once, when it comes back without an outcome.
  */
-import { eachOf } from '../../shared/core/intervalSet.ts';
+import { appendRange, eachOf } from '../../shared/core/intervalSet.ts';
 import { DUE_BYTES, DUE_UNITS_MAX } from '../../shared/core/limits.ts';
 import type { Ranges } from '../../shared/protocol/messages.ts';
 import type { LiveEpic } from './live.ts';
@@ -55,9 +55,10 @@ export function takeDue(s: MasterState, id: string, due: DueRows): void {
   const rows = due.rows.filter(({ unit, data }) => data !== undefined && live.epic.parked.has(unit));
   if (rows.length === 0) return;
   const inOrder = [...rows].sort((a, b) => a.unit - b.unit);
-  const units = inOrder.flatMap(({ unit }) => [unit, unit + 1]);
+  const units: number[] = [];
+  for (const { unit } of inOrder) appendRange(units, unit, unit + 1);
   const resume = inOrder.flatMap(({ unit, attempt, step }) => [unit, attempt, Math.max(0, step)]);
-  s.record({ k: 'unparked', epic: id, units: merged(units), resume });
+  s.record({ k: 'unparked', epic: id, units, resume });
   for (const { unit, data } of rows) if (data) live.fetch(unit, data, s.recorded, s.listenedMs); // A1
 }
 
@@ -77,15 +78,4 @@ export function dueFailed(s: MasterState, id: string): void {
   const { nextDueWallMs } = live.fetching;
   live.fetching = undefined;
   if (nextDueWallMs !== undefined) live.noteDue(nextDueWallMs);
-}
-
-/** Joins ranges that touch. */
-function merged(units: number[]): number[] {
-  const ranges: number[] = [];
-  for (let i = 0; i < units.length; i += 2) {
-    if (ranges.length > 0 && ranges[ranges.length - 1] === units[i]) ranges.pop();
-    else ranges.push(units[i] as number);
-    ranges.push(units[i + 1] as number);
-  }
-  return ranges;
 }

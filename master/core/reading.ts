@@ -6,7 +6,7 @@
  *     closing epic leaves out.
  */
 import { IntervalSet } from '../../shared/core/intervalSet.ts';
-import { READ_BYTES, READ_UNITS_MAX } from '../../shared/core/limits.ts';
+import { GATHER_ADDRESSED_MAX, READ_BYTES, READ_UNITS_MAX } from '../../shared/core/limits.ts';
 import type { UnitFault } from '../../shared/protocol/messages.ts';
 import type { Epic } from './epic.ts';
 import type { LiveEpic } from './live.ts';
@@ -14,6 +14,8 @@ import { pause } from './pausing.ts';
 import type { BadUnit, Batch } from './source.ts';
 import type { MasterState } from './state.ts';
 
+/** How many look-aheads of bytes a gather may have in memory whose units are for one responder each. */
+const ADDRESSED_LOOK_AHEADS = 8;
 /** How long after a failed read the next one is tried. */
 const READ_RETRY_MS = 5_000;
 
@@ -23,7 +25,7 @@ export function wantReads(s: MasterState, live: LiveEpic): void {
   if (!epic.active || (live.readFault && live.readFault.retryAtMs > s.listenedMs)) return;
   if (epic.paused !== undefined && epic.closing === undefined) return;
   for (const read of live.reloads(s.settings.lookAheadBytes)) s.read({ epic: epic.id, ...read });
-  if (epic.drained || live.reading) return;
+  if (epic.drained || live.reading || epic.source.type === 'scatter') return;
   if (epic.closing === undefined && !worthReading(s, live)) return;
   live.reading = true;
   s.read({ epic: epic.id, offset: epic.offset, first: epic.read, units: READ_UNITS_MAX, bytes: READ_BYTES });
@@ -32,6 +34,7 @@ export function wantReads(s: MasterState, live: LiveEpic): void {
 /** An epic whose source certainly has no unit needs no worker to end. */
 export function endIfEmpty(s: MasterState, live: LiveEpic): void {
   const { id, source, offset } = live.epic;
+  if (source.type === 'scatter') return;
   const size = source.type === 'range' ? source.to - source.from : source.bytes;
   if (offset < size) return;
   s.record({ k: 'horizon', epic: id, to: 0, offset, end: true });
@@ -39,14 +42,18 @@ export function endIfEmpty(s: MasterState, live: LiveEpic): void {
 }
 
 function worthReading(s: MasterState, live: LiveEpic): boolean {
-  const { lookAheadUnits, lookAheadBytes, parkedMax } = s.settings;
+  const { parkedMax } = s.settings;
+  // What waits for responders who are not there must not keep the others from what is for them.
+  const isAddressed = (live.epic.gather?.to.size ?? 0) > 0;
+  const lookAheadUnits = isAddressed ? GATHER_ADDRESSED_MAX : s.settings.lookAheadUnits;
+  const lookAheadBytes = s.settings.lookAheadBytes * (isAddressed ? ADDRESSED_LOOK_AHEADS : 1);
   if (live.readyCount >= lookAheadUnits || live.loadedBytes >= lookAheadBytes) return false;
   if (live.epic.parked.count >= parkedMax) return false;
   return live.epic.manifest !== undefined || freeze(s, live);
 }
 
 /** Freezes the epic's settings from the first worker that offers its work. */
-function freeze(s: MasterState, live: LiveEpic): boolean {
+export function freeze(s: MasterState, live: LiveEpic): boolean {
   for (const session of s.sessions.values()) {
     const manifest = session.expired ? undefined : session.works.get(live.epic.work);
     if (!manifest) continue;
@@ -81,7 +88,7 @@ export function takeBatch(s: MasterState, id: string, batch: Batch): void {
   for (const { unit } of bad) fresh.remove(unit, unit + 1);
   if (epic.closing === undefined)
     live.grow(batch, fresh.ranges(), s.recorded, s.listenedMs); // R1
-  else if (!fresh.isEmpty) s.record({ k: 'settled', epic: id, cancelled: fresh.ranges() });
+  else if (!fresh.isEmpty) s.settle(live, { [epic.closingAs]: fresh.ranges() });
 }
 
 /** Whether an epic that tries some units of another again has read the last of them. */

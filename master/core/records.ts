@@ -2,7 +2,6 @@
  * Records: the only things that change durable state. A journal of these, replayed through
  * `Ledger.apply`, gives the state that wrote them.
  */
-import type { EpicState } from '../../shared/protocol/api.ts';
 import type { Ranges, UnitFault, WorkManifest } from '../../shared/protocol/messages.ts';
 import type { SourceSpec } from './source.ts';
 
@@ -32,6 +31,28 @@ export type SavedUnit = { unit: number; step: number; key?: string; data?: UnitD
 /** A fault with what the store keeps of its unit. `stepIndex` is absent where no step had begun. */
 export type RecordedFault = Omit<UnitFault, 'brings'> & { stepIndex?: number; data?: UnitData };
 
+/** A unit of a gather and what its last step returned. */
+export type AnsweredUnit = { unit: number; data: UnitData };
+
+/** What the submit of a gather asks for; the rest is as its work says. */
+export type GatherAsked = { deadlineMs?: number; enough?: number; quorum?: number };
+
+/** Responders by name, and the units that are for each of them alone. */
+export type Addresses = readonly (readonly [string, Ranges])[];
+
+/** A gather beyond what every epic has. */
+export type GatherCheckpoint = {
+  asked: GatherAsked;
+  phase: GatherPhase;
+  to?: Addresses;
+  items?: number;
+  missing: Ranges;
+  late: Ranges;
+  result?: { bytes: number; hash: string };
+};
+/** `scatter` until its units are known, `fold` once intake is over. */
+export type GatherPhase = 'scatter' | 'work' | 'fold';
+
 export type Outcome = 'succeeded' | 'failed' | 'unknown' | 'skipped' | 'cancelled' | 'missing';
 
 /**
@@ -49,6 +70,8 @@ export type RetryOf = { epic: string; effects: string; only: Ranges };
  */
 export type Extent = { first: number; end: number; offset: number; next: number };
 
+export type LedgerState = 'running' | 'finished' | 'failed' | 'cancelled';
+
 export type EpicCheckpoint = {
   k: 'epic-checkpoint';
   epic: string;
@@ -57,13 +80,16 @@ export type EpicCheckpoint = {
   source: SourceSpec;
   brief: string;
   wallMs: number;
-  state: EpicState;
+  state: LedgerState;
   manifest?: WorkManifest;
   read: number;
   offset: number;
   drained: boolean;
   extents: Extent[];
   closing?: string;
+  closingAs?: 'missing';
+  fault?: { code: string; message: string };
+  gather?: GatherCheckpoint;
   paused?: string;
   finishedWallMs?: number;
   retryOf?: RetryOf;
@@ -90,7 +116,16 @@ export type EpicRecord =
       brief: string;
       wallMs: number;
       retryOf?: RetryOf;
+      gather?: GatherAsked;
     }
+  /** The units of a gather are known. */
+  | { k: 'scattered'; epic: string; source: SourceSpec; items: number; to?: Addresses }
+  /** Intake is over; the fold of a gather is to be run. */
+  | { k: 'folding'; epic: string }
+  /** Its value is kept like a brief, by its hash. */
+  | { k: 'folded'; epic: string; bytes: number; hash: string }
+  /** Answers that came after intake was over: counted, never folded. */
+  | { k: 'late'; epic: string; units: Ranges }
   /** The first manifest seen freezes how this epic is run. */
   | { k: 'settings-frozen'; epic: string; manifest: WorkManifest }
   /** Units below `to` have been read and may be granted; the next read begins at `offset`. */
@@ -102,6 +137,9 @@ export type EpicRecord =
       succeeded?: Ranges;
       skipped?: Ranges;
       cancelled?: Ranges;
+      missing?: Ranges;
+      /** What succeeded ones returned, where that is gathered. */
+      answered?: AnsweredUnit[];
       failed?: RecordedFault[];
       unknown?: RecordedFault[];
       /** Which of those that did not fail have a row in the store: it is needed no more. */
@@ -135,11 +173,25 @@ export type EpicRecord =
       unclaimed?: Ranges;
       wallMs: number;
     }
-  | { k: 'closing'; epic: string; reason: string; wallMs: number }
+  /** Nothing more is granted; what has no outcome yet is `cancelled`, or `missing` from a gather. */
+  | { k: 'closing'; epic: string; reason: string; as?: 'missing'; wallMs: number }
   /** The whole of an epic at one moment; stands for all its records before. */
   | EpicCheckpoint
-  | { k: 'epic-finished'; epic: string; outcome: 'finished' | 'failed' | 'cancelled'; wallMs: number }
+  | {
+      k: 'epic-finished';
+      epic: string;
+      outcome: 'finished' | 'failed' | 'cancelled';
+      /** Why it failed. */
+      fault?: { code: string; message: string };
+      wallMs: number;
+    }
   /** A finished epic is forgotten, with its rows. */
   | { k: 'purged'; epic: string };
 
 export type EpicRecordOf<K extends EpicRecord['k']> = Extract<EpicRecord, { k: K }>;
+
+/** The fault of a unit whose holder was lost after its effect had begun. */
+export function lostFault(unit: number, session: string): UnitFault {
+  const message = `worker ${session} was lost after the effect had begun`;
+  return { unit, code: 'lease_expired', message, step: '', attempt: 1 };
+}

@@ -9,10 +9,10 @@
 import { unreachable } from '../../shared/core/errors.ts';
 import { eachOf } from '../../shared/core/intervalSet.ts';
 import type { Ranges } from '../../shared/protocol/messages.ts';
-import { lostFault } from './epic.ts';
-import type { EpicRecord, RecordedFault, UnitData } from './records.ts';
+import type { EpicRecord, EpicRecordOf, RecordedFault, UnitData } from './records.ts';
+import { lostFault } from './records.ts';
 
-export type RowState = 'parked' | 'running' | 'failed' | 'unknown';
+export type RowState = 'parked' | 'running' | 'failed' | 'unknown' | 'answered';
 
 /** One unit that the store keeps. `step` is the name of a step where it ended, of the one that is next while it waits. */
 export type UnitRow = {
@@ -68,6 +68,7 @@ export function rowChanges(record: EpicRecord): RowChange[] {
         ...(record.rows ? [{ op: 'drop', epic, units: record.rows } as const] : []),
         ...(record.failed ?? []).map((fault) => put(epic, 'failed', fault)),
         ...(record.unknown ?? []).map((fault) => put(epic, 'unknown', fault)),
+        ...(record.answered ?? []).map(({ unit, data }) => answer(epic, unit, data)),
       ];
     case 'resolved':
       return [
@@ -90,6 +91,10 @@ export function rowChanges(record: EpicRecord): RowChange[] {
     case 'horizon':
     case 'begun':
     case 'cleared':
+    case 'scattered':
+    case 'folding':
+    case 'folded':
+    case 'late':
     case 'paused':
     case 'resumed':
     case 'closing':
@@ -111,10 +116,11 @@ export function journaled(record: EpicRecord): EpicRecord {
     case 'settled':
     case 'resolved': {
       const { failed } = record;
-      const unknown = record.k === 'settled' ? record.unknown : undefined;
-      if (!failed && !unknown) return record;
+      const { unknown, answered }: Partial<EpicRecordOf<'settled'>> = record.k === 'settled' ? record : {};
+      if (!failed && !unknown && !answered) return record;
+      const { answered: _, ...rest } = record as EpicRecordOf<'settled'>;
       return {
-        ...record,
+        ...rest,
         ...(failed && { failed: failed.map(withoutData) }),
         ...(unknown && { unknown: unknown.map(withoutData) }),
       };
@@ -138,6 +144,12 @@ function put(epic: string, state: 'failed' | 'unknown', fault: RecordedFault): R
     key,
   };
   return { op: 'put', row: data ? { ...row, data } : row };
+}
+
+/** In the place of what was kept of the unit itself: it is needed no more. */
+function answer(epic: string, unit: number, data: UnitData): RowChange {
+  const blank = { code: '', message: '', step: -1, attempt: 1, dueWallMs: 0, key: '' };
+  return { op: 'put', row: { epic, unit, state: 'answered', ...blank, data } };
 }
 
 function withoutData({ data: _, ...fault }: RecordedFault): RecordedFault {

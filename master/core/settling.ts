@@ -14,27 +14,29 @@ import { countOf, eachOf, IntervalSet } from '../../shared/core/intervalSet.ts';
 import type { UnitBytes } from '../../shared/protocol/codec.ts';
 import type {
   Begin,
-  Brings,
   GrantReport,
   Ranges,
+  UnitAnswer,
   UnitFault,
   UnitLater,
   UnitSaved,
 } from '../../shared/protocol/messages.ts';
+import { CONTROL_UNIT } from '../../shared/protocol/messages.ts';
 import { withoutEffect } from './closing.ts';
+import { takeControl } from './control.ts';
 import { type Grant, grantKey, type LiveEpic } from './live.ts';
 import { park, unpark } from './parking.ts';
-import type { ParkedUnit, RecordedFault, SavedUnit, Token, UnitData } from './records.ts';
+import type { AnsweredUnit, ParkedUnit, RecordedFault, SavedUnit, Token } from './records.ts';
+import { allUnits, type Brought, broughtBy, distinct, reachesBeyond, unitsOf } from './reports.ts';
 import type { Session } from './session.ts';
 import type { MasterState } from './state.ts';
 
-/** What listed units brought in the payload of their message. */
-type Brought = ReadonlyMap<object, UnitData>;
 /** A report with what it is about looked up. */
 type Case = {
   live: LiveEpic;
   grant: Grant | undefined;
   by: Token;
+  answers: readonly UnitAnswer[];
   brought: Brought;
   /** Units that this token lost and may still say the outcome of (T1). */
   outlived: IntervalSet;
@@ -50,10 +52,11 @@ export function takeReports(
   payload: UnitBytes,
 ): void {
   if (reports.length === 0) return;
-  const lists = reports.flatMap(({ failed = [], unknown = [], later = [] }) => [
+  const lists = reports.flatMap(({ failed = [], unknown = [], later = [], answers = [] }) => [
     ...failed,
     ...unknown,
     ...later,
+    ...answers,
   ]);
   const brought = broughtBy(lists, payload);
   const before = s.recorded;
@@ -146,20 +149,6 @@ function cancelUnbegun(s: MasterState, grant: Grant, units: Ranges): void {
   s.putBack(grant.live, free);
 }
 
-/** Finds what each of the items brought. Copied: the frame is not to live as long as a record. */
-function broughtBy(items: readonly { brings?: Brings }[], payload: UnitBytes): Map<object, UnitData> {
-  const brought = new Map<object, UnitData>();
-  let at = 0;
-  for (const item of items) {
-    const { brings = 0 } = item;
-    if (brings === 0) continue;
-    const bytes = new Uint8Array(payload.at(at));
-    brought.set(item, brings === 1 ? { bytes } : { bytes, state: new Uint8Array(payload.at(at + 1)) });
-    at += brings;
-  }
-  return brought;
-}
-
 /** Returns the units whose outcome its sender may not say. */
 function takeReport(
   s: MasterState,
@@ -167,18 +156,40 @@ function takeReport(
   report: GrantReport,
   { at, brought }: { at: number; brought: Brought },
 ): IntervalSet {
+  const grant = grantOf(session, report);
   const live = s.liveOf(report.epic);
-  if (!live || reachesBeyond(report, live.epic.read)) {
-    if (live) s.counters.refused += 1;
-    else s.stale('-');
-    return new IntervalSet();
-  }
+  if (grant?.control) takeControl(s, grant, report);
+  else if (!live) takeLateReport(s, report);
+  else if (!reachesBeyond(report, live.epic.read))
+    return takeOutcomes(s, session, live, report, { at, brought });
+  else if (allUnits(report)[0] !== CONTROL_UNIT) s.counters.refused += 1; // Else a scatter or fold that was lost.
+  return new IntervalSet();
+}
+
+/** An epic that is over, or unknown: answers of a gather are counted, and change nothing. */
+function takeLateReport(s: MasterState, { epic: id, ok = [], skipped = [] }: GrantReport): void {
+  const gather = s.ledger.epics.get(id)?.gather;
+  const late = IntervalSet.of(gather?.answeredLate(ok) ?? []);
+  late.addAll(gather?.answeredLate(skipped) ?? []);
+  if (late.isEmpty) s.stale('-');
+  else s.record({ k: 'late', epic: id, units: late.ranges() });
+}
+
+/** Returns the units whose outcome its sender may not say. */
+function takeOutcomes(
+  s: MasterState,
+  session: Session,
+  live: LiveEpic,
+  report: GrantReport,
+  { at, brought }: { at: number; brought: Brought },
+): IntervalSet {
   const by: Token = { session: session.id, term: report.term, n: report.n };
   const outlived = outlivedOf(session, report);
   const about: Case = {
     live,
     grant: grantOf(session, report),
     by,
+    answers: report.answers ?? [],
     brought,
     outlived,
     refused: new IntervalSet(),
@@ -199,10 +210,26 @@ function takeReport(
 function takeSuccess(s: MasterState, about: Case, units: Ranges, outcome: 'succeeded' | 'skipped'): void {
   const settling = claim(s, about, units);
   const epic = about.live.epic.id;
-  if (settling.length > 0) s.settle(about.live, { by: about.by, [outcome]: settling });
+  if (settling.length > 0) {
+    const answered = outcome === 'succeeded' ? answeredOf(about, settling) : [];
+    const more = answered.length > 0 ? { answered } : {};
+    s.settle(about.live, { by: about.by, [outcome]: settling, ...more });
+  }
+  const late = about.live.epic.gather?.answeredLate(units) ?? [];
+  if (late.length > 0) s.record({ k: 'late', epic, units: late });
   if (outcome === 'skipped') return;
   const certain = resolvable(about, units);
   if (certain.length > 0) s.record({ k: 'resolved', epic, by: about.by, succeeded: certain });
+}
+
+/** What these units returned, where that is gathered. */
+function answeredOf({ live, answers, brought }: Case, units: Ranges): AnsweredUnit[] {
+  if (!live.epic.gather || answers.length === 0) return [];
+  const settling = IntervalSet.of(units);
+  return distinct([...answers]).flatMap((answer) => {
+    const data = brought.get(answer);
+    return data && settling.has(answer.unit) ? [{ unit: answer.unit, data }] : [];
+  });
 }
 
 function takeFailures(s: MasterState, about: Case, faults: UnitFault[]): void {
@@ -341,29 +368,4 @@ function grantOf(session: Session, token: { epic: string; term: number; n: numbe
 function outlivedOf(session: Session, { epic, term, n }: GrantReport): IntervalSet {
   const outlived = session.outlived.get(grantKey(term, n));
   return outlived?.epic === epic ? outlived.units : new IntervalSet();
-}
-
-function unitsOf(items: readonly { unit: number }[]): Ranges {
-  const set = new IntervalSet();
-  for (const { unit } of items) set.add(unit, unit + 1);
-  return set.ranges();
-}
-
-function distinct<T extends { unit: number }>(items: T[]): T[] {
-  if (items.length < 2) return items;
-  return [...new Map(items.map((item) => [item.unit, item])).values()];
-}
-
-function allUnits(report: GrantReport): Ranges {
-  const { ok, skipped, failed, unknown, back, later } = report;
-  if (ok && !skipped && !failed && !unknown && !back && !later) return ok;
-  const all = new IntervalSet();
-  for (const ranges of [ok, skipped, back]) if (ranges) all.addAll(ranges);
-  for (const items of [failed, unknown, later]) if (items) all.addAll(unitsOf(items));
-  return all.ranges();
-}
-
-function reachesBeyond(report: GrantReport, read: number): boolean {
-  const units = allUnits(report);
-  return units.length > 0 && (units[units.length - 1] as number) > read;
 }

@@ -6,6 +6,8 @@ import type { UnitFormat } from '../../shared/protocol/api.ts';
 
 /** Where an epic's units come from. `offset`s are bytes in the spool; for a range, numbers counted from `from`. */
 export type SourceSpec =
+  /** A gather before its scatter: nobody knows its units yet. */
+  | { type: 'scatter' }
   | { type: 'range'; from: number; to: number }
   | {
       type: 'spool';
@@ -44,6 +46,6 @@ export type Batch = {
 
 /** How a worker is to parse the bytes of its units. */
 export function formatOf(source: SourceSpec): UnitFormat {
-  if (source.type === 'range' || source.format === 'ndjson') return { type: 'json' };
+  if (source.type !== 'spool' || source.format === 'ndjson') return { type: 'json' };
   return { type: 'csv', columns: source.columns ?? [], delimiter: source.delimiter ?? ',' };
 }

@@ -98,6 +98,8 @@ export class MasterState {
   readonly hungry = new Set<Session>();
   /** Epics with units to grant. */
   readonly granting = new Set<LiveEpic>();
+  /** Gathers that run. */
+  readonly gathers = new Set<LiveEpic>();
   /** Epics that changed in this step. */
   readonly touched = new Set<LiveEpic>();
   readonly counters: Counters = {
@@ -143,9 +145,11 @@ export class MasterState {
   /** Settles units; what the store keeps of those that did not fail is needed no more. */
   settle(live: LiveEpic, settling: Settling): void {
     const { epic } = live;
-    const { succeeded = [], skipped = [], cancelled = [] } = settling;
+    const { succeeded = [], skipped = [], cancelled = [], missing = [], answered = [] } = settling;
     const rows = IntervalSet.of(epic.storedAmong(succeeded));
-    for (const units of [skipped, cancelled]) rows.addAll(epic.storedAmong(units));
+    for (const units of [skipped, cancelled, missing]) rows.addAll(epic.storedAmong(units));
+    // The row of what it is becomes the row of its answer.
+    for (const { unit } of answered) rows.remove(unit, unit + 1);
     const kept = rows.isEmpty ? {} : { rows: rows.ranges() };
     this.record({ k: 'settled', epic: epic.id, ...settling, ...kept });
   }
@@ -156,8 +160,13 @@ export class MasterState {
   }
 
   /** Stops units on a worker; never before the grant that brings them. */
-  abort(session: string, epic: string, units: Ranges): void {
-    this.send(session, { t: 'abort', term: this.term, epic, units }, this.sessions.get(session)?.after ?? 0);
+  abort(session: string, epic: string, units?: Ranges): void {
+    const what = units ? { units } : {};
+    this.send(
+      session,
+      { t: 'abort', term: this.term, epic, ...what },
+      this.sessions.get(session)?.after ?? 0,
+    );
   }
 
   broadcast(message: MasterMessage, after = 0): void {
@@ -210,6 +219,7 @@ export class MasterState {
     if (!epic?.active) return undefined;
     const live = new LiveEpic(epic);
     this.live.set(id, live);
+    if (epic.gather) this.gathers.add(live);
     this.touched.add(live);
     return live;
   }
@@ -233,6 +243,7 @@ export class MasterState {
     grant.live.leased -= grant.units.count;
     this.touched.add(grant.live);
     grant.live.grants.delete(grant);
+    if (grant.live.control.grant === grant) grant.live.control.grant = undefined; // O3
     const session = this.sessions.get(grant.session);
     if (session) session.bytes -= grant.bytes;
     assert(
@@ -249,7 +260,7 @@ export class MasterState {
     if (all.length === 0) return;
     this.touched.add(live);
     const { epic } = live;
-    if (epic.closing !== undefined) return this.settle(live, { cancelled: all });
+    if (epic.closing !== undefined) return this.settle(live, { [epic.closingAs]: all });
     const isWaiting = this.listenedMs < this.settings.leaseMs && live.recoveredTo > 0;
     const doubtful = isWaiting ? IntervalSet.of(all).intersect([0, live.recoveredTo]) : [];
     live.heldBack.addAll(doubtful);

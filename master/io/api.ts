@@ -1,4 +1,5 @@
 /** What a master offers to its HTTP face (and to whoever embeds it). The runtime implements it. */
+import type { Readable } from 'node:stream';
 import type {
   EpicState,
   EpicStatus,
@@ -8,6 +9,7 @@ import type {
   UnitPage,
   UnitStory,
 } from '../../shared/protocol/api.ts';
+import type { Ranges } from '../../shared/protocol/messages.ts';
 import type { Epic } from '../core/epic.ts';
 import type { EpicRecord } from '../core/records.ts';
 import type { SourceSpec } from '../core/source.ts';
@@ -15,6 +17,27 @@ import type { UnitName } from './unitStory.ts';
 import type { UnitsFilter } from './unitViews.ts';
 
 export type SubmitRequest = { work: string; name?: string; source: SourceSpec; brief: unknown };
+
+/** A gather: its input is the brief of its epic. What is not asked for is as its work says. */
+export type GatherRequest = {
+  id?: string;
+  work: string;
+  name?: string;
+  input: unknown;
+  deadlineMs?: number;
+  enough?: number;
+  quorum?: number;
+  replyTo?: string;
+};
+
+/** What a gather came to: its value as JSON text of `bytes` bytes. */
+export type GatherResult = {
+  complete: boolean;
+  missing: Ranges;
+  failed: number;
+  bytes: number;
+  value: Readable;
+};
 
 export type WorkerView = {
   id: string;
@@ -55,6 +78,10 @@ export type MasterApi = {
   readonly units: UnitsApi;
   /** Records a new epic whose source is already durable; resolves once the epic itself is. */
   submit(request: SubmitRequest): Promise<EpicStatus>;
+  /** Records a new gather; resolves once it is durable. */
+  gather(request: GatherRequest): Promise<EpicStatus>;
+  /** Nothing where it is no gather that has finished. Throws not_found. */
+  result(id: string): Promise<GatherResult | undefined>;
   /** An epic by id, or the newest one of that name. */
   epic(idOrName: string): EpicStatus | undefined;
   /** How many epics carry this name (a destructive call refuses an ambiguous one). */

@@ -56,6 +56,14 @@ export class EpicViews {
     this.#rates.sample(this.ledger.epics.values(), this.#clock.monoMs());
   }
 
+  /** Throws not_found, and wrong_state where an operator can change nothing of it any more. */
+  assertSteerable(id: string): void {
+    const { name, active, state, closing, closingAs } = this.known(id);
+    if (!active) throw new GimmeError('wrong_state', `epic ${name} is ${state} already`);
+    if (closing !== undefined && closingAs === 'cancelled')
+      throw new GimmeError('wrong_state', `epic ${name} is being cancelled already`);
+  }
+
   /** Throws not_found. */
   known(id: string): Epic {
     const epic = this.ledger.epics.get(id);

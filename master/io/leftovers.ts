@@ -60,7 +60,9 @@ export class Leftovers {
 
   #keepBriefs(): Promise<void> {
     const { briefs, clock, epics } = this.#parts;
-    const named = new Set([...epics()].map(({ brief }) => brief));
+    const named = new Set(
+      [...epics()].flatMap(({ brief, gather }) => [brief, gather?.result?.hash ?? brief]),
+    );
     return briefs.keepOnly(named, clock.wallMs() - BRIEF_KEPT_MS);
   }
 

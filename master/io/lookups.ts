@@ -4,9 +4,9 @@
  */
 import { GimmeError } from '../../shared/core/errors.ts';
 import type { Log } from '../../shared/io/log.ts';
+import type { Epic } from '../core/epic.ts';
 import type { MasterInput } from '../core/master.ts';
-import type { SourceSpec } from '../core/source.ts';
-import type { DueWanted, ReadWanted, StepOutput } from '../core/state.ts';
+import type { DueWanted, MasterState, ReadWanted, StepOutput } from '../core/state.ts';
 import type { Spool } from './spool.ts';
 import type { Store } from './store.ts';
 
@@ -14,11 +14,11 @@ export type LookupParts = {
   spool: Pick<Spool, 'read'>;
   store: Pick<Store, 'due'>;
   log: Log;
-  sourceOf: (epic: string) => SourceSpec;
+  state: MasterState;
   /** Resolves once all records so far are durable: rows follow their records. */
   settled: () => Promise<void>;
   /** Takes the answer; not called any more once the master stops. */
-  answer: (input: MasterInput) => void;
+  step: (input: MasterInput) => void;
 };
 
 export class Lookups {
@@ -39,9 +39,10 @@ export class Lookups {
   }
 
   async #read({ epic, offset, first, units, bytes }: ReadWanted): Promise<void> {
-    const { spool, sourceOf, log } = this.#parts;
+    const { spool, state, log } = this.#parts;
+    const { source } = state.ledger.epics.get(epic) as Epic;
     try {
-      const batch = await spool.read(sourceOf(epic), offset, first, { units, bytes });
+      const batch = await spool.read(source, offset, first, { units, bytes });
       this.#answer({ type: 'batch', epic, batch });
     } catch (error) {
       const message = error instanceof Error ? error.message : String(error);
@@ -65,6 +66,6 @@ export class Lookups {
   }
 
   #answer(input: MasterInput): void {
-    if (this.#open) this.#parts.answer(input);
+    if (this.#open) this.#parts.step(input);
   }
 }

@@ -28,6 +28,9 @@ export type Candidates = { units: IntervalSet; undone: ReadonlyMap<string, Inter
 
 /** Throws wrong_state while the epic runs, and bad_request where doubtful units are not confirmed. */
 export function checkRetry(epic: Epic, { states = ['failed'], confirm, dryRun }: RetryBody): void {
+  if (epic.gather) {
+    throw new GimmeError('wrong_state', `epic ${epic.name} is a gather: ask it again as a new one`);
+  }
   if (epic.active) {
     const cure = 'its units can be tried again once it is over';
     throw new GimmeError('wrong_state', `epic ${epic.name} is still running: ${cure}`);

@@ -12,26 +12,35 @@ import { CHECKPOINT_RECORDS } from '../../shared/core/limits.ts';
 import type { Bus } from '../../shared/io/bus.ts';
 import type { Clock } from '../../shared/io/clock.ts';
 import type { Log } from '../../shared/io/log.ts';
-import type { BriefEnvelope, EpicStatus } from '../../shared/protocol/api.ts';
+import type { EpicStatus } from '../../shared/protocol/api.ts';
 import { type Decoded, decodeWorkerMessage, encodeFrame } from '../../shared/protocol/codec.ts';
 import type { WorkerMessage } from '../../shared/protocol/messages.ts';
 import type { Epic } from '../core/epic.ts';
 import { Master, type MasterInput } from '../core/master.ts';
 import type { EpicRecord } from '../core/records.ts';
-import { formatOf } from '../core/source.ts';
 import type { CoreSettings, MasterState, Outgoing } from '../core/state.ts';
-import type { MasterApi, MasterView, RuntimeObserver, SubmitRequest, WorkerView } from './api.ts';
+import type {
+  GatherRequest,
+  GatherResult,
+  MasterApi,
+  MasterView,
+  RuntimeObserver,
+  SubmitRequest,
+  WorkerView,
+} from './api.ts';
 import { BriefSender } from './briefSender.ts';
 import type { Briefs } from './briefs.ts';
+import { Changes } from './changes.ts';
 import { Congestion } from './congestion.ts';
 import { type Depth, Depths } from './depths.ts';
 import { type EpicFilter, EpicViews } from './epicViews.ts';
+import { Gathers } from './gathers.ts';
 import { Journal } from './journal.ts';
 import { Leftovers } from './leftovers.ts';
 import { Lookups } from './lookups.ts';
-import type { Submission } from './retries.ts';
 import type { Spool } from './spool.ts';
 import type { Opened, Store } from './store.ts';
+import { Submissions, type Unnamed } from './submissions.ts';
 import { Units } from './units.ts';
 import { workerNamed, workersOf } from './workers.ts';
 
@@ -66,10 +75,11 @@ export class MasterRuntime implements MasterApi {
   readonly #briefSender: BriefSender;
   readonly #congestion: Congestion;
   readonly #lookups: Lookups;
+  readonly #gathers: Gathers;
+  readonly #submissions: Submissions;
   /** Only what is synced (P3). */
   readonly #views: EpicViews;
-  readonly #listeners = new Set<(epics: ReadonlySet<string>) => void>();
-  readonly #changed = new Set<string>();
+  readonly #changes = new Changes();
   #observer: RuntimeObserver | undefined;
   #sinceCheckpoint = 0;
   #cancelWake: () => void = () => {};
@@ -100,19 +110,17 @@ export class MasterRuntime implements MasterApi {
     });
     this.#briefSender = new BriefSender({ ...parts, lost: (hash, why) => this.#briefLost(hash, why) });
     this.#congestion = new Congestion(parts, this.#journal, (full) => this.#step({ type: 'link', full }));
-    this.#lookups = new Lookups({
-      ...parts,
-      sourceOf: (epic) => (this.#core.state.ledger.epics.get(epic) as Epic).source,
-      settled: () => this.#journal.settled(),
-      answer: (input) => this.#step(input),
+    const step = (input: MasterInput): void => this.#step(input);
+    const shared = { ...parts, state: this.#core.state, settled: () => this.#journal.settled(), step };
+    this.#lookups = new Lookups(shared);
+    this.#gathers = new Gathers({
+      ...shared,
+      send: (session, message, payload) => this.#send({ to: 'worker', session, message, payload, after: 0 }),
     });
     this.depths = new Depths(this.#core.state, parts.bus);
-    this.units = new Units({
-      store: parts.store,
-      views: this.#views,
-      core: this.#core.state,
-      submit: (submission) => this.#submit(submission),
-    });
+    const submit = (submission: Unnamed): Promise<EpicStatus> => this.#submit(submission);
+    this.#submissions = new Submissions({ briefs: parts.briefs, submit });
+    this.units = new Units({ store: parts.store, views: this.#views, core: this.#core.state, submit });
   }
 
   /** What metrics are made of; only to be read. */
@@ -144,11 +152,11 @@ export class MasterRuntime implements MasterApi {
     void this.#recall();
     this.#every(CHANGED_EVERY_MS, () => {
       this.depths.sample(this.#briefSender.waiting);
-      this.#tellChanged();
+      this.#changes.tell();
     });
     this.#every(SAMPLE_EVERY_MS, () => {
       this.#views.sample();
-      for (const id of this.#core.state.live.keys()) this.#changed.add(id);
+      for (const id of this.#core.state.live.keys()) this.#changes.add(id);
     });
   }
 
@@ -171,10 +179,16 @@ export class MasterRuntime implements MasterApi {
     await this.#parts.store.close();
   }
 
-  async submit({ work, name, source, brief = null }: SubmitRequest): Promise<EpicStatus> {
-    const envelope: BriefEnvelope = { brief, format: formatOf(source) };
-    const hash = await this.#parts.briefs.put(Buffer.from(JSON.stringify(envelope)));
-    return this.#submit({ work, source, brief: hash, ...(name !== undefined && { name }) });
+  submit(request: SubmitRequest): Promise<EpicStatus> {
+    return this.#submissions.submit(request);
+  }
+
+  gather(request: GatherRequest): Promise<EpicStatus> {
+    return this.#submissions.gather(request);
+  }
+
+  result(id: string): Promise<GatherResult | undefined> {
+    return this.#gathers.result(this.#views.known(id));
   }
 
   epic(idOrName: string): EpicStatus | undefined {
@@ -190,20 +204,15 @@ export class MasterRuntime implements MasterApi {
   }
 
   async cancel(id: string, reason: string): Promise<EpicStatus> {
-    const epic = this.#running(id);
-    if (epic.closing) throw new GimmeError('wrong_state', `epic ${epic.name} is being cancelled already`);
-    return this.#change({ type: 'cancel', epic: id, reason });
+    return this.#steer({ type: 'cancel', epic: id, reason });
   }
 
   async pause(id: string, reason: string): Promise<EpicStatus> {
-    const epic = this.#running(id);
-    if (epic.closing) throw new GimmeError('wrong_state', `epic ${epic.name} is being cancelled`);
-    return this.#change({ type: 'pause', epic: id, reason });
+    return this.#steer({ type: 'pause', epic: id, reason });
   }
 
   async resume(id: string): Promise<EpicStatus> {
-    this.#running(id);
-    return this.#change({ type: 'resume', epic: id });
+    return this.#steer({ type: 'resume', epic: id });
   }
 
   workers(): WorkerView[] {
@@ -224,8 +233,7 @@ export class MasterRuntime implements MasterApi {
   }
 
   onChange(listener: (epics: ReadonlySet<string>) => void): () => void {
-    this.#listeners.add(listener);
-    return () => this.#listeners.delete(listener);
+    return this.#changes.listen(listener);
   }
 
   readiness(): { ready: true } | { ready: false; reason: string } {
@@ -234,16 +242,14 @@ export class MasterRuntime implements MasterApi {
     return reason === undefined ? { ready: true } : { ready: false, reason };
   }
 
-  /** An epic that an operator may still change. Throws not_found, wrong_state or master_unreachable. */
-  #running(id: string): Epic {
+  #steer(input: Extract<MasterInput, { type: 'cancel' | 'pause' | 'resume' }>): Promise<EpicStatus> {
     this.#assertOpen();
-    const epic = this.#views.known(id);
-    if (!epic.active) throw new GimmeError('wrong_state', `epic ${epic.name} is ${epic.state} already`);
-    return epic;
+    this.#views.assertSteerable(input.epic);
+    return this.#change(input);
   }
 
   /** Resolves once the epic is durable; one without a name has its id for it. */
-  #submit(submission: Omit<Submission, 'name'> & { name?: string }): Promise<EpicStatus> {
+  #submit(submission: Unnamed): Promise<EpicStatus> {
     this.#assertOpen();
     this.#assertRoom();
     const epic = this.#parts.newId();
@@ -284,6 +290,8 @@ export class MasterRuntime implements MasterApi {
     if (message.t === 'want-brief') this.#briefSender.send(from, message.hash);
     if (message.t === 'heartbeat') this.#views.countSteps(from, message.steps);
     this.#step({ type: 'message', from, message, payload: units });
+    if (message.t === 'part') this.#gathers.take(from, message, units);
+    if (message.t === 'want-answers') void this.#gathers.answer(from, message);
   }
 
   /** Pauses what needs a brief that is missing or damaged: its units would wait on workers for ever. */
@@ -351,7 +359,7 @@ export class MasterRuntime implements MasterApi {
     const { source } = this.#views.ledger.epics.get(record.epic) ?? {};
     this.#views.see(record);
     this.#observer?.synced(record, this.#views.ledger.epics.get(record.epic), this.#parts.clock.wallMs());
-    this.#changed.add(record.epic);
+    this.#changes.add(record.epic);
     if (record.k !== 'purged') return;
     if (this.#open && source) this.leftovers.forgotten(source);
   }
@@ -386,12 +394,5 @@ export class MasterRuntime implements MasterApi {
 
   #every(ms: number, run: () => void): void {
     this.#timers.push(setInterval(run, ms));
-  }
-
-  #tellChanged(): void {
-    if (this.#changed.size === 0) return;
-    const changed = new Set(this.#changed);
-    this.#changed.clear();
-    for (const listener of this.#listeners) listener(changed);
   }
 }

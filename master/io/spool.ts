@@ -84,6 +84,7 @@ export class Spool {
   async read(source: SourceSpec, offset: number, first: number, limits: ReadLimits): Promise<Batch> {
     assert(limits.units > 0 && limits.bytes > 0, `read of ${limits.units} units, ${limits.bytes} bytes`);
     if (source.type === 'range') return readRange(source, offset, first, limits);
+    assert(source.type === 'spool', 'a gather is read before it is scattered');
     const what = `cannot read the spool ${this.#path(source.id)}`;
     const file = this.#file(source);
     file.reads++;

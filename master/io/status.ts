@@ -3,10 +3,12 @@
  * holds how much, speed, what it waits for) from the live core. It changes nothing.
  */
 import { countOf } from '../../shared/core/intervalSet.ts';
-import type { EpicStatus } from '../../shared/protocol/api.ts';
+import type { EpicState, EpicStatus, GatherStatus } from '../../shared/protocol/api.ts';
 import type { StepCounters } from '../../shared/protocol/messages.ts';
 import type { Epic } from '../core/epic.ts';
+import type { GatherState } from '../core/gatherState.ts';
 import type { MasterState } from '../core/state.ts';
+import { isComplete } from './gathers.ts';
 
 /** Settled counts over the last seconds, one sample a second. */
 const RATE_SAMPLES = 6;
@@ -125,7 +127,7 @@ export function statusOf(
     id: epic.id,
     name: epic.name,
     work: epic.work,
-    state: epic.state,
+    state: stateOf(epic),
     totals: epic.totals(),
     total,
     totalExact: exact,
@@ -145,16 +147,43 @@ export function statusOf(
     ...(epic.closing !== undefined && { reason: epic.closing }),
     ...(epic.paused !== undefined && { paused: epic.paused }),
     ...(epic.retryOf && { retryOf: epic.retryOf.epic }),
-    links: { self: `/v1/epics/${epic.id}` },
+    ...(epic.fault && { fault: epic.fault }),
+    ...(epic.gather && { gather: gatherStatusOf(epic, epic.gather) }),
+    links: linksOf(epic),
   };
+}
+
+function stateOf({ state, gather }: Epic): EpicState {
+  if (state !== 'running' || !gather) return state;
+  return gather.phase === 'scatter' ? 'scattering' : gather.phase === 'fold' ? 'folding' : state;
+}
+
+function gatherStatusOf(epic: Epic, gather: GatherState): GatherStatus {
+  const { phase, deadlineWallMs, items, late } = gather;
+  const responses = epic.counts.succeeded + epic.counts.skipped;
+  return {
+    phase,
+    deadlineAt: new Date(deadlineWallMs).toISOString(),
+    ...(items !== undefined && { items }),
+    responses,
+    late: late.count,
+    ...(!epic.active && { complete: isComplete(epic) }),
+  };
+}
+
+function linksOf({ id, gather }: Epic): EpicStatus['links'] {
+  const self = `/v1/epics/${id}`;
+  return gather ? { self, result: `${self}/result`, results: `${self}/results` } : { self };
 }
 
 /** Units in the source: known for a range or once it is drained, else judged by the bytes read so far. */
 function totalOf(epic: Epic): { total: number; exact: boolean } {
-  const { source, read, absent, offset, drained, retryOf } = epic;
+  const { source, read, absent, offset, drained, retryOf, gather } = epic;
   if (drained) return { total: read - absent, exact: true };
   if (retryOf) return { total: countOf(retryOf.only), exact: true };
   if (source.type === 'range') return { total: source.to - source.from, exact: true };
+  if (source.type === 'scatter') return { total: 0, exact: false };
+  if (gather?.items !== undefined) return { total: gather.items, exact: true };
   if (read === 0) return { total: 0, exact: false };
   const perUnit = (offset - source.body) / read;
   return { total: Math.max(read, Math.round((source.bytes - source.body) / perUnit)), exact: false };

@@ -101,6 +101,8 @@ function sourceWords(source: SourceSpec): string {
   switch (source.type) {
     case 'range':
       return `range:${source.from}-${source.to}`;
+    case 'scatter':
+      return 'a scatter';
     case 'spool':
       return `${source.format} of ${source.bytes} bytes`;
     default:

@@ -12,7 +12,7 @@ import type { EpicRecord, EpicRecordOf, Token } from '../core/records.ts';
 import { NOBODY } from '../core/recovery.ts';
 import type { Happened } from './history.ts';
 
-type Outcome = 'succeeded' | 'failed' | 'unknown' | 'skipped' | 'cancelled';
+type Outcome = 'succeeded' | 'failed' | 'unknown' | 'skipped' | 'cancelled' | 'missing';
 /** What a worker is called: by its session, and by its name where it is still known. */
 export type Naming = (session: string) => string;
 
@@ -77,8 +77,12 @@ export class StoryTeller {
       }
       case 'parked-cancelled':
         if (!this.#parked) return undefined;
-        this.outcome = 'cancelled';
-        return 'it was cancelled while it waited for a retry';
+        this.outcome = this.#epic.closingAs;
+        return `it is ${this.#epic.closingAs}: it waited for a retry`;
+      case 'late':
+        return holds(record.units, unit)
+          ? 'its answer came too late: it is counted, and not folded'
+          : undefined;
       case 'lease-expired':
         return this.#lostOf(record);
       case 'paused':
@@ -86,7 +90,10 @@ export class StoryTeller {
       case 'resumed':
         return this.#whileOpen('the epic went on');
       case 'closing':
-        return this.#whileOpen(`the epic was cancelled: ${record.reason}`);
+        return this.#whileOpen(`${record.as === 'missing' ? 'intake' : 'the epic'} ended: ${record.reason}`);
+      case 'scattered':
+      case 'folding':
+      case 'folded':
       case 'settings-frozen':
       case 'epic-checkpoint':
       case 'epic-finished':
@@ -112,6 +119,7 @@ export class StoryTeller {
     if (holds(record.skipped, unit))
       return this.#end('skipped', `it was skipped${by}: it needs nothing more`);
     if (holds(record.cancelled, unit)) return this.#end('cancelled', 'it was cancelled');
+    if (holds(record.missing, unit)) return this.#end('missing', 'it had not answered when intake ended');
     const failed = record.failed?.find((fault) => fault.unit === unit);
     if (failed) return this.#end('failed', `it failed${by}${faultWords(failed)}`);
     const unknown = record.unknown?.find((fault) => fault.unit === unit);

@@ -90,10 +90,10 @@ function stateOfOpen({ read }: Epic, unit: number, holder: string | undefined): 
 
 /** The outcome of a settled unit without a row and without history, where only one is possible. */
 function settledOf({ counts }: Epic): UnitStory['state'] {
-  const { succeeded, skipped, cancelled } = counts;
-  if (skipped + cancelled === 0) return 'succeeded';
-  if (succeeded + cancelled === 0) return 'skipped';
-  return succeeded + skipped === 0 ? 'cancelled' : 'settled';
+  const ended = (['succeeded', 'skipped', 'cancelled', 'missing'] as const).filter(
+    (outcome) => counts[outcome] > 0,
+  );
+  return ended.length === 1 && ended[0] ? ended[0] : 'settled';
 }
 
 function standingOf(
@@ -125,6 +125,10 @@ function standingOf(
       return 'it was skipped: it needs nothing more';
     case 'cancelled':
       return 'it was cancelled';
+    case 'missing':
+      return 'it had not answered when intake ended';
+    case 'answered':
+      return 'it answered';
     case 'settled':
       return 'it is settled and did not fail; how it ended is no longer kept';
     default:

@@ -20,6 +20,8 @@ export type UnitsFilter = {
 };
 
 const ENDED_BADLY = ['failed', 'unknown'] as const;
+/** What is listed where nothing else is asked for: answers are results, and not units to look after. */
+const LISTED = ['parked', 'running', 'failed', 'unknown'] as const;
 
 type Rows = Pick<Store, 'units'>;
 
@@ -27,7 +29,7 @@ type Rows = Pick<Store, 'units'>;
 export async function unitPage(store: Rows, epic: Epic, filter: UnitsFilter): Promise<UnitPage> {
   const { state, limit, ...rest } = filter;
   const units: UnitView[] = [];
-  for await (const row of rowsOf(store, { epic: epic.id, ...rest, ...(state && { states: [state] }) })) {
+  for await (const row of rowsOf(store, { epic: epic.id, ...rest, states: state ? [state] : LISTED })) {
     if (units.length === limit) return { units, next: String(units.at(-1)?.unit) };
     units.push(unitView(epic, row));
   }

@@ -51,6 +51,19 @@ export const ERRORS = {
     'Finished with failed, unknown or missing units; `gimme epic get` counts them.',
   ),
   detached: row(200, 130, false, 'The epic runs on; `gimme epic watch` follows it again.'),
+  bad_scatter: row(
+    409,
+    5,
+    false,
+    'Nothing was sent: correct what the scatter gives, as the message says, and ask again.',
+  ),
+  scatter_failed: row(409, 5, false, 'Nothing was sent: the scatter threw at every attempt; ask again.'),
+  fold_failed: row(
+    409,
+    5,
+    false,
+    'The answers are kept (`gimme epic results`); correct the fold as the message says and ask again.',
+  ),
   // Nodes
   port_taken: row(500, 1, false, 'Stop what listens there or choose another address with --listen.'),
   master_unreachable: row(
@@ -159,6 +172,13 @@ export const ERRORS = {
     false,
     'Nobody can know whether the effect happened (RFC 1047); a person decides.',
   ),
+  result_too_large: row(
+    200,
+    6,
+    false,
+    'The answer of the unit is over 256 KB as JSON; put larger data elsewhere and answer where it is.',
+  ),
+  result_not_json: row(200, 6, false, 'The answer of the unit cannot be written as JSON; return plain data.'),
   lease_expired: row(200, 6, false, 'The worker was lost after the effect began; a person decides.'),
 } as const satisfies Record<string, ErrorRow>;
 

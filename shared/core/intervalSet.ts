@@ -260,3 +260,9 @@ function checkEdges(from: number, to: number): void {
   if (Number.isSafeInteger(from) && Number.isSafeInteger(to) && from >= 0) return;
   throw new RangeError(`[${from}, ${to}) is not a range of non-negative safe integers`);
 }
+
+/** Adds units after all those in the list, joined with the last where they touch. */
+export function appendRange(ranges: number[], from: number, to: number): void {
+  if (ranges.length > 0 && ranges[ranges.length - 1] === from) ranges[ranges.length - 1] = to;
+  else ranges.push(from, to);
+}

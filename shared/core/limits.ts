@@ -81,6 +81,20 @@ export const DUE_UNITS_MAX = 512;
 export const DUE_BYTES = 4 * MB;
 /** Epics not yet finished on one master. */
 export const EPICS_ACTIVE_MAX = 10_000;
+/** How long a gather takes answers, where neither its work nor its submit says so. */
+export const GATHER_DEADLINE_MS = 120_000;
+/** Units of one gather that are for one responder each. */
+export const GATHER_ADDRESSED_MAX = 100_000;
+/** Bytes of all items of one scatter. */
+export const GATHER_SCATTER_BYTES_MAX = 64 * MB;
+/** Answers that are looked up at a time for a fold. */
+export const GATHER_PAGE_ROWS = 128;
+/** How soon a scatter or a fold that failed is tried again, doubled each time … */
+export const CONTROL_RETRY_FIRST_MS = 1_000;
+/** … and how often it is tried. */
+export const CONTROL_ATTEMPTS_MAX = 5;
+/** How long a fold may take, and a scatter for its next item, before it is stopped and tried again. */
+export const CONTROL_TIMEOUT_MS = 60_000;
 /** How long a finished epic is kept. */
 export const RETENTION_MS = 7 * 24 * 3_600_000;
 /** Finished epics that are kept, however young. */

@@ -1,6 +1,6 @@
 /**
- * What may stand in the options of a step. Owns the refusal of everything else: a field that is misspelt would
- * otherwise be a setting that silently does nothing.
+ * What may stand in the options of a step, and of what else a work has. Owns the refusal of everything else: a field
+ * that is misspelt would otherwise be a setting that silently does nothing.
  */
 import { durationMs } from './duration.ts';
 import type { StepOptions } from './work.ts';
@@ -9,12 +9,12 @@ import type { StepOptions } from './work.ts';
 type Check = (value: unknown) => string | undefined;
 type Fields = { readonly [name: string]: Check | Fields };
 /** A row for each field: one that is added to the type cannot be forgotten here. */
-type FieldsOf<T> = Record<keyof T, Check | Fields>;
+export type FieldsOf<T> = Record<keyof T, Check | Fields>;
 type Retry = NonNullable<StepOptions['retry']>;
 
 const EFFECTS: readonly unknown[] = ['none', 'at-least-once', 'at-most-once'];
 
-const duration: Check = (value) => {
+export const duration: Check = (value) => {
   try {
     durationMs(value as string);
     return undefined;
@@ -22,9 +22,13 @@ const duration: Check = (value) => {
     return 'a duration such as 250ms, 60s, 2m, 2h or 7d';
   }
 };
+export const positiveDuration: Check = (value) => {
+  const must = duration(value);
+  return must === undefined && durationMs(value as string) === 0 ? 'a duration above zero' : must;
+};
 const atLeastOne: Check = (value) =>
   typeof value === 'number' && value >= 1 ? undefined : 'a number of at least 1';
-const whole: Check = (value) =>
+export const whole: Check = (value) =>
   Number.isInteger(value) && Number(value) >= 1 ? undefined : 'a whole number of at least 1';
 const flag: Check = (value) => (typeof value === 'boolean' ? undefined : 'true or false');
 const effect: Check = (value) => (EFFECTS.includes(value) ? undefined : `one of ${EFFECTS.join(', ')}`);
@@ -43,7 +47,12 @@ const STEP = {
 
 /** Throws a TypeError that names the first field that is not known, or whose value cannot be. */
 export function checkStepOptions(step: string, options: unknown): asserts options is StepOptions {
-  check(`step ${step}`, '', options, STEP);
+  checkOptions(`step ${step}`, options, STEP);
+}
+
+/** Throws a TypeError that says where, and names the first field that is not among these, or whose value cannot be. */
+export function checkOptions(where: string, options: unknown, fields: Fields): void {
+  check(where, '', options, fields);
 }
 
 function check(where: string, path: string, value: unknown, fields: Fields): void {

@@ -4,6 +4,7 @@
  */
 import type { Effect } from '../protocol/messages.ts';
 import { type Duration, durationMs } from './duration.ts';
+import type { Gather } from './gather.ts';
 import { isId } from './ids.ts';
 import { STEPS_MAX } from './limits.ts';
 import { checkStepOptions } from './stepOptions.ts';
@@ -154,16 +155,18 @@ export type WorkOptions<Unit, Brief> = {
   stop?: () => Promise<void> | void;
 };
 
-/** A work: a name and its steps in order. Immutable; `step` returns a new one. */
+/** A work: a name and its steps in order, and for a gather what is around them. Immutable; `step` returns a new one. */
 export class WorkDefinition<Unit = unknown, Brief = unknown, Out = unknown> {
   readonly name: string;
   readonly options: WorkOptions<Unit, Brief>;
   readonly steps: readonly Step[];
+  readonly gather: Gather | undefined;
 
-  constructor(name: string, options: WorkOptions<Unit, Brief>, steps: readonly Step[]) {
+  constructor(name: string, options: WorkOptions<Unit, Brief>, steps: readonly Step[], gather?: Gather) {
     this.name = name;
     this.options = options;
     this.steps = steps;
+    this.gather = gather;
   }
 
   /** Adds a step: it gets what the step before returned (the first gets the unit). */
@@ -181,6 +184,7 @@ export class WorkDefinition<Unit = unknown, Brief = unknown, Out = unknown> {
     const run = (third ?? second) as Step['run'];
     if (!isId(name)) throw new TypeError(`step name ${JSON.stringify(name)} must match [A-Za-z0-9_-]{1,64}`);
     if (typeof run !== 'function') throw new TypeError(`step ${name} of ${this.name} needs a function`);
+    if (this.gather) throw new TypeError(`step ${name} of ${this.name} must come before its gather`);
     if (this.steps.some((s) => s.name === name))
       throw new TypeError(`${this.name} has two steps named ${name}`);
     if (this.steps.length >= STEPS_MAX) throw new TypeError(`${this.name} has more than ${STEPS_MAX} steps`);

@@ -28,7 +28,10 @@ export async function exportedWorks(module: string): Promise<WorkDefinition[]> {
   const values = [...Object.values(exported), ...inner];
   const works = [...new Set(values.filter(isWork))];
   if (works.length === 0)
-    throw badWorks(module, 'exports no work; export what defineWork(...).step(...) returns');
+    throw badWorks(
+      module,
+      'exports no work; export what defineWork(...).step(...) or defineGather(...)….gather(...) returns',
+    );
   const empty = works.find((work) => work.steps.length === 0);
   if (empty) throw badWorks(module, `exports ${empty.name} without steps; add one with .step(...)`);
   return works;

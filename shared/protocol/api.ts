@@ -12,7 +12,30 @@ export type Totals = {
   outstanding: number;
 };
 
-export type EpicState = 'running' | 'finished' | 'failed' | 'cancelled';
+/** A gather that runs is `scattering` until its units are known, and `folding` once it takes no more answers. */
+export type EpicState = 'running' | 'scattering' | 'folding' | 'finished' | 'failed' | 'cancelled';
+
+/** Whether an epic in this state has ended. */
+export function isOver(state: EpicState): boolean {
+  return state === 'finished' || state === 'failed' || state === 'cancelled';
+}
+
+/** What a gather has beyond every epic. */
+export type GatherStatus = {
+  phase: 'scatter' | 'work' | 'fold';
+  /** When it stops taking answers. */
+  deadlineAt: string;
+  /** Units it has in all, once they are known. */
+  items?: number;
+  /** Answers so far; one that declined has answered. */
+  responses: number;
+  /** Answers that came after it had stopped taking them: counted, never folded. */
+  late: number;
+  /** Once it is over: whether every unit has answered. */
+  complete?: boolean;
+  /** Who is told of its end. */
+  replyTo?: string;
+};
 
 export type EpicStatus = {
   id: string;
@@ -43,7 +66,7 @@ export type EpicStatus = {
   bottleneck: string;
   /** Failed and unknown units by code. */
   faults: Record<string, number>;
-  /** The first few of them; `record` counts from 1. */
+  /** The first few of them since this master was started; `record` counts from 1. */
   examples?: { record: number; code: string; message: string }[];
   submittedAt: string;
   finishedAt?: string;
@@ -52,7 +75,11 @@ export type EpicStatus = {
   paused?: string;
   /** The epic whose failed or unknown units this one tries again. */
   retryOf?: string;
-  links: { self: string };
+  /** Where it is a gather. */
+  gather?: GatherStatus;
+  /** Why it failed. */
+  fault?: { code: string; message: string };
+  links: { self: string; result?: string; results?: string };
 };
 
 /** JSON body of `POST /v1/epics`. */
@@ -65,6 +92,43 @@ export type SubmitBody = {
 
 /** Query of `POST /v1/epics` with a `text/csv` or `application/x-ndjson` body; `brief` is a hash from `POST /v1/briefs`. */
 export type SubmitQuery = { work: string; name?: string; brief?: string };
+
+/** JSON body of `POST /v1/gathers/{name}`. */
+export type GatherBody = {
+  /** What its scatter, its steps and its fold are given. */
+  input: unknown;
+  name?: string;
+  /** From submit to the end of intake, such as `10s`; else as its work says. */
+  deadline?: string;
+  /** Answers that end it early. */
+  enough?: number;
+  /** Least answers for a partial result to be a success. */
+  quorum?: number;
+  /** A webhook, or a NATS subject `gimmework.reply.<id>`, that is told once it is over. */
+  replyTo?: string;
+};
+
+/** What a gather came to. `missing` are flat half-open ranges of the units that did not answer. */
+export type GatherAnswer = { complete: boolean; missing: number[]; failed: number; value: unknown };
+
+/** One line of `GET /v1/epics/{id}/results`. */
+export type UnitResult = { unit: number; answer: unknown };
+
+/** What `replyTo` is told. */
+export type Reply = {
+  type: 'gather.finished' | 'gather.failed' | 'gather.cancelled';
+  timestamp: string;
+  data: {
+    id: string;
+    name: string;
+    work: string;
+    state: EpicState;
+    totals: Totals;
+    complete: boolean;
+    fault?: { code: string; message: string };
+    links: { self: string; result: string; results: string };
+  };
+};
 
 export type EpicPage = { epics: EpicStatus[]; next?: string };
 
@@ -94,7 +158,7 @@ export type UnitView = {
   unit: number;
   /** Its place in the source, from 1. */
   record: number;
-  state: 'parked' | 'running' | 'failed' | 'unknown';
+  state: 'parked' | 'running' | 'failed' | 'unknown' | 'answered';
   code: string;
   message: string;
   /** Name of the step where it ended, or that is next; absent before the first. */
@@ -124,6 +188,7 @@ export type UnitStory = {
     | 'succeeded'
     | 'skipped'
     | 'cancelled'
+    | 'missing'
     | 'settled';
   /** One sentence on how it stands. */
   standing: string;

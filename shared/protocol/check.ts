@@ -79,6 +79,16 @@ export function oneOf<T extends string | number | boolean>(...allowed: readonly 
   };
 }
 
+export function flag(value: unknown): boolean {
+  if (typeof value === 'boolean') return value;
+  throw new Misfit('must be true or false');
+}
+
+/** A whole number, or −1 for what comes before the first. */
+export function wholeOrBefore(value: unknown): number {
+  return value === -1 ? value : whole(value);
+}
+
 /** A whole number below `bound`. */
 export function below(bound: number): Check<number> {
   return (value) => {

@@ -199,6 +199,13 @@ function unitsFor(message: Message, payload: Uint8Array): UnitBytes {
         payload,
         message.reports.reduce((sum, report) => sum + broughtBy(report), 0),
       );
+    case 'part': {
+      const parts = payload.length === 0 ? NO_UNITS : unitsOf(payload);
+      if (message.to && message.to.length !== parts.count) throw bad('part.to must name one for each item');
+      return parts;
+    }
+    case 'answers':
+      return itemsOf(message.t, payload, countOf(message.units));
     case 'begin':
       return itemsOf(message.t, payload, sumOf(message.saved));
     case 'hello':
@@ -207,6 +214,8 @@ function unitsFor(message: Message, payload: Uint8Array): UnitBytes {
     case 'bye':
     case 'available':
     case 'proceed':
+    case 'want-answers':
+    case 'took':
     case 'settled':
     case 'recall':
     case 'abort':
@@ -218,9 +227,9 @@ function unitsFor(message: Message, payload: Uint8Array): UnitBytes {
   }
 }
 
-/** Payload items that the listed units of a report bring, in their order: failed, unknown, later. */
-export function broughtBy({ failed, unknown, later }: GrantReport): number {
-  return sumOf(failed) + sumOf(unknown) + sumOf(later);
+/** Payload items that the listed units of a report bring, in their order: failed, unknown, later, answers. */
+export function broughtBy({ failed, unknown, later, answers }: GrantReport): number {
+  return sumOf(failed) + sumOf(unknown) + sumOf(later) + sumOf(answers);
 }
 
 function sumOf(items: readonly { brings?: Brings }[] | undefined): number {

@@ -24,7 +24,27 @@ export type WorkManifest = {
   /** Hash over name and steps; an epic is granted only to workers with the hash it froze. */
   hash: string;
   steps: StepManifest[];
+  /** Where this work is a gather: how its units come about, and when it ends. */
+  gather?: GatherManifest;
 };
+
+/** A scatter gives `items`, or the `labels` of the responders that are all asked the same. */
+export type GatherManifest = {
+  scatter: 'items' | 'labels';
+  /** From submit to the end of intake, in milliseconds. */
+  deadlineMs: number;
+  /** Answers that end it early. */
+  enough?: number;
+  /** Least answers at the deadline for a partial result to be a success. */
+  quorum?: number;
+  /** A unit without an answer for this long is given to another worker, too. */
+  reissueAfterMs?: number;
+};
+
+/** What a worker runs for an epic beside its units, under a grant of the one unit CONTROL_UNIT. */
+export type Control = 'scatter' | 'fold';
+/** The number that the one unit of a control grant has: beyond those of all units. */
+export const CONTROL_UNIT = 2 ** 48;
 
 /**
  * What a unit that is listed one by one brings in the payload of its message: nothing, its bytes, or its bytes and
@@ -57,7 +77,10 @@ export type UnitLater = {
 /** A unit whose state is to be kept: it goes on at its step number `step`, wherever that is. */
 export type UnitSaved = { unit: number; step: number; key?: string; brings: Brings };
 
-/** Outcomes of units of one grant. A unit is in at most one list. */
+/** A unit in `ok` and what its last step returned: JSON in the payload. */
+export type UnitAnswer = { unit: number; brings: Brings };
+
+/** Outcomes of units of one grant. A unit is in at most one list, but for `answers`. */
 export type GrantReport = {
   epic: string;
   term: number;
@@ -69,6 +92,7 @@ export type GrantReport = {
   /** Handed back unstarted: the attempt is not counted. */
   back?: Ranges;
   later?: UnitLater[];
+  answers?: UnitAnswer[];
   /** Still held; their begun effect certainly did not happen (it will be begun again). */
   cleared?: Ranges;
 };
@@ -117,7 +141,7 @@ export type Heartbeat = Demand & {
   /** Epic → step name → counters. */
   steps: Record<string, StepCounters>;
 };
-/** Payload: what the listed units bring, report by report: failed, unknown, later. */
+/** Payload: what the listed units bring, report by report: failed, unknown, later, answers. */
 export type GimmeWork = Demand & { t: 'gimme'; reports: GrantReport[] };
 /**
  * Asks whether `units` may begin an at-most-once effect, and has the state of `saved` ones made durable before they
@@ -133,10 +157,27 @@ export type Begin = {
   units: Ranges;
   saved?: UnitSaved[];
 };
+/**
+ * Part `part` (from 0) of what a control unit gives. A scatter: its items, one JSON value each in the payload, and in
+ * `to` the responder that each is for, empty for anybody; or at last the `labels` of those who are asked. A fold: pieces
+ * of its value as JSON text. Sent one by one, each again until `took` says that it is there.
+ */
+export type Part = {
+  t: 'part';
+  epic: string;
+  term: number;
+  n: number;
+  part: number;
+  last: boolean;
+  to?: string[];
+  labels?: Record<string, string>;
+};
+/** Asks for the answers of units above `after` (−1: from the first), for the fold under this token. */
+export type WantAnswers = { t: 'want-answers'; epic: string; term: number; n: number; after: number };
 export type WantBrief = { t: 'want-brief'; hash: string };
 export type Bye = { t: 'bye'; reason: string };
 
-export type WorkerMessage = Hello | Heartbeat | GimmeWork | Begin | WantBrief | Bye;
+export type WorkerMessage = Hello | Heartbeat | GimmeWork | Begin | Part | WantAnswers | WantBrief | Bye;
 
 /** A hint that units of these works are ready; directed at one session it also answers Hello. */
 export type WorkAvailable = { t: 'available'; v: number; master: string; term: number; works: string[] };
@@ -159,9 +200,22 @@ export type Work = {
   again?: { unit: number; attempt: number; step: number; state?: true }[];
   /** The epic whose effect keys these units have, where they are tried again for it. */
   effects?: string;
+  /** This grant is no unit of the epic but its scatter (of the unit's bytes) or its fold. */
+  control?: Control;
 };
 /** Answers the Begin numbered `at`: an answer to one sent before the unit was asked for again counts for nothing. */
 export type Proceed = { t: 'proceed'; term: number; n: number; at: number; go: Ranges; skip: Ranges };
+/** The parts up to `part` are taken. */
+export type Took = { t: 'took'; term: number; n: number; part: number };
+/** Answers of these units, ascending; payload: their bytes. `last`: there are no more. */
+export type Answers = {
+  t: 'answers';
+  term: number;
+  n: number;
+  after: number;
+  units: Ranges;
+  last: boolean;
+};
 export type Settled = { t: 'settled'; term: number; grants: { n: number; units: Ranges }[] };
 /**
  * Give back up to `count` units that have not started, of one epic where it is named; with `next: 'end'`, all of
@@ -174,6 +228,16 @@ export type Abort = { t: 'abort'; term: number; epic: string; units?: Ranges };
 export type Brief = { t: 'brief'; hash: string; part: number; parts: number };
 export type Refused = { t: 'refused'; code: string; message: string };
 
-export type MasterMessage = WorkAvailable | Work | Proceed | Settled | Recall | Abort | Brief | Refused;
+export type MasterMessage =
+  | WorkAvailable
+  | Work
+  | Proceed
+  | Took
+  | Answers
+  | Settled
+  | Recall
+  | Abort
+  | Brief
+  | Refused;
 
 export type Message = WorkerMessage | MasterMessage;

@@ -19,6 +19,7 @@ import {
   below,
   duration,
   fieldsOf,
+  flag,
   id,
   idOrNone,
   listOf,
@@ -29,16 +30,19 @@ import {
   type Shape,
   text,
   whole,
+  wholeOrBefore,
 } from './check.ts';
 import type {
   Brings,
   Demand,
+  GatherManifest,
   GrantReport,
   HeldGrant,
   MasterMessage,
   Settled,
   StepCounters,
   StepManifest,
+  UnitAnswer,
   UnitFault,
   UnitLater,
   UnitSaved,
@@ -63,10 +67,18 @@ const stepManifest: Shape<StepManifest> = {
   name: id,
   effect: oneOf('none', 'at-least-once', 'at-most-once'),
 };
+const gatherManifest: Shape<GatherManifest> = {
+  scatter: oneOf('items', 'labels'),
+  deadlineMs: duration,
+  enough: optional(whole),
+  quorum: optional(whole),
+  reissueAfterMs: optional(duration),
+};
 const workManifest: Shape<WorkManifest> = {
   name: id,
   hash: id,
   steps: listOf(fieldsOf(stepManifest), STEPS_MAX),
+  gather: optional(fieldsOf(gatherManifest)),
 };
 const heldGrant: Shape<HeldGrant> = {
   epic: id,
@@ -96,6 +108,7 @@ const unitLater: Shape<UnitLater> = {
   key: optional(key),
   brings: optional(brings),
 };
+const unitAnswer: Shape<UnitAnswer> = { unit: whole, brings };
 const unitSaved: Shape<UnitSaved> = { unit: whole, step: stepNumber, key: optional(key), brings };
 const grantReport: Shape<GrantReport> = {
   epic: id,
@@ -107,6 +120,7 @@ const grantReport: Shape<GrantReport> = {
   unknown: optional(listOf(fieldsOf(unitFault), REPORT_UNITS_MAX)),
   back: optional(granted),
   later: optional(listOf(fieldsOf(unitLater), REPORT_UNITS_MAX)),
+  answers: optional(listOf(fieldsOf(unitAnswer), REPORT_UNITS_MAX)),
   cleared: optional(granted),
 };
 const stepCounts: Shape<StepCounters[string]> = { done: whole, failed: whole, retried: whole };
@@ -121,6 +135,7 @@ const settledGrant: Shape<Settled['grants'][number]> = { n: whole, units: grante
 /** What messages are made of. */
 export const PART_SHAPES = {
   StepManifest: stepManifest,
+  GatherManifest: gatherManifest,
   WorkManifest: workManifest,
   HeldGrant: heldGrant,
   StepCounts: stepCounts,
@@ -128,6 +143,7 @@ export const PART_SHAPES = {
   UnitFault: unitFault,
   UnitLater: unitLater,
   UnitSaved: unitSaved,
+  UnitAnswer: unitAnswer,
   AgainUnit: againUnit,
   SettledGrant: settledGrant,
 };
@@ -162,6 +178,17 @@ export const WORKER_SHAPES: Shapes<WorkerMessage> = {
     units: granted,
     saved: optional(listOf(fieldsOf(unitSaved), REPORT_UNITS_MAX)),
   },
+  part: {
+    t: oneOf('part'),
+    epic: id,
+    term: whole,
+    n: whole,
+    part: whole,
+    last: flag,
+    to: optional(listOf(idOrNone, GRANT_UNITS_MAX)),
+    labels: optional(recordOf(text, LABELS_MAX)),
+  },
+  'want-answers': { t: oneOf('want-answers'), epic: id, term: whole, n: whole, after: wholeOrBefore },
   'want-brief': { t: oneOf('want-brief'), hash: id },
   bye: { t: oneOf('bye'), reason: text },
 };
@@ -179,8 +206,18 @@ export const MASTER_SHAPES: Shapes<MasterMessage> = {
     seal: idOrNone,
     again: optional(listOf(fieldsOf(againUnit), GRANT_UNITS_MAX)),
     effects: optional(id),
+    control: optional(oneOf('scatter', 'fold')),
   },
   proceed: { t: oneOf('proceed'), term: whole, n: whole, at: whole, go: granted, skip: granted },
+  took: { t: oneOf('took'), term: whole, n: whole, part: whole },
+  answers: {
+    t: oneOf('answers'),
+    term: whole,
+    n: whole,
+    after: wholeOrBefore,
+    units: granted,
+    last: flag,
+  },
   settled: { t: oneOf('settled'), term: whole, grants: manyOf(fieldsOf(settledGrant)) },
   recall: {
     t: oneOf('recall'),

@@ -62,6 +62,10 @@ export class Account {
       case 'saved':
         for (const { unit, step } of record.units) this.resume.set(unit, { attempt: 1, step, dueWallMs: 0 });
         return;
+      case 'scattered':
+      case 'folding':
+      case 'folded':
+      case 'late':
       case 'paused':
       case 'resumed':
       case 'purged':

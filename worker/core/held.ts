@@ -4,7 +4,7 @@
  */
 import { countOf, IntervalSet } from '../../shared/core/intervalSet.ts';
 import type { UnitBytes } from '../../shared/protocol/codec.ts';
-import type { Ranges, StepCounters, StepManifest, Work } from '../../shared/protocol/messages.ts';
+import type { Control, Ranges, StepCounters, StepManifest, Work } from '../../shared/protocol/messages.ts';
 import { Askings } from './askings.ts';
 import { Outcomes } from './outcomes.ts';
 import { type Attempts, attemptsWith, decodeState, NO_ATTEMPTS } from './stepState.ts';
@@ -40,6 +40,8 @@ export class Held {
   /** Its units when it came, and the master's signature on them. */
   readonly granted: Ranges;
   readonly seal: string;
+  /** What its one unit is, where that is none of the epic's. */
+  readonly control: Control | undefined;
   /** Not yet told settled. */
   readonly units: IntervalSet;
   /** Not yet started. */
@@ -73,6 +75,7 @@ export class Held {
     this.counters = counters;
     this.granted = work.units;
     this.seal = work.seal;
+    this.control = work.control;
     this.#bytes = bytes;
     this.#steps = steps;
     let states = countOf(work.units);

@@ -116,13 +116,15 @@ export class Holdings {
     if (!held.units.has(unit)) return; // Taken back meanwhile.
     switch (outcome.kind) {
       case 'ok':
-        held.fresh.ok.add(unit, unit + 1);
+        if (outcome.answer) held.fresh.answers.push(listed({ unit }, [outcome.answer], undefined));
+        else held.fresh.ok.add(unit, unit + 1);
         break;
       case 'skipped':
         held.fresh.skipped.add(unit, unit + 1);
         break;
       case 'retry':
-        return this.#again(run, outcome, mayWait && !run.stopped, nowMs);
+        // A scatter or a fold waits at the master, who counts how often it is tried.
+        return this.#again(run, outcome, mayWait && !run.stopped && !held.control, nowMs);
       case 'failed':
       case 'unknown': {
         const { kind, code, message, step, attempt } = outcome;

@@ -10,11 +10,19 @@ import {
   RANGES_MAX,
 } from '../../shared/core/limits.ts';
 import { prefixed } from '../../shared/protocol/codec.ts';
-import type { Brings, GrantReport, Ranges, UnitFault, UnitLater } from '../../shared/protocol/messages.ts';
+import type {
+  Brings,
+  GrantReport,
+  Ranges,
+  UnitAnswer,
+  UnitFault,
+  UnitLater,
+} from '../../shared/protocol/messages.ts';
 
 /** How a run of a unit ended on this worker. */
 export type Outcome =
-  | { kind: 'ok' }
+  /** With an `answer`, what its last step returned: JSON. */
+  | { kind: 'ok'; answer?: Uint8Array }
   | { kind: 'skipped' }
   | { kind: 'failed'; code: string; message: string; step: string; attempt: number }
   | { kind: 'unknown'; code: string; message: string; step: string; attempt: number }
@@ -72,9 +80,15 @@ export class Outcomes {
   failed: Listed<UnitFault>[] = [];
   unknown: Listed<UnitFault>[] = [];
   later: Listed<UnitLater>[] = [];
+  /** Succeeded, too, though not in `ok`: success and answer are told together. */
+  answers: Listed<UnitAnswer>[] = [];
+
+  get #listed(): number {
+    return this.failed.length + this.unknown.length + this.later.length + this.answers.length;
+  }
 
   get count(): number {
-    const listed = this.failed.length + this.unknown.length + this.later.length;
+    const listed = this.#listed;
     return this.ok.count + this.skipped.count + this.back.count + this.cleared.count + listed;
   }
 
@@ -91,6 +105,7 @@ export class Outcomes {
     this.failed.push(...other.failed);
     this.unknown.push(...other.unknown);
     this.later.push(...other.later);
+    this.answers.push(...other.answers);
   }
 
   /** Forgets units: the master has them. */
@@ -98,12 +113,13 @@ export class Outcomes {
     this.ok.removeAll(units);
     this.skipped.removeAll(units);
     this.back.removeAll(units);
-    if (this.failed.length + this.unknown.length + this.later.length === 0) return;
+    if (this.#listed === 0) return;
     const gone = IntervalSet.of(units);
     const kept = ({ said }: Listed<{ unit: number }>): boolean => !gone.has(said.unit);
     this.failed = this.failed.filter(kept);
     this.unknown = this.unknown.filter(kept);
     this.later = this.later.filter(kept);
+    this.answers = this.answers.filter(kept);
   }
 
   /** Takes out what fits into `room`, and takes its place from it; undefined where nothing does. */
@@ -113,6 +129,7 @@ export class Outcomes {
     part.failed = takeListed(this.failed, room);
     part.unknown = takeListed(this.unknown, room);
     part.later = takeListed(this.later, room);
+    part.answers = takeListed(this.answers, room);
     for (const name of ['ok', 'skipped', 'back', 'cleared'] as const) {
       const ranges = this[name].ranges();
       const left = Math.max(0, Math.min(room.numbers, Math.floor(room.bytes / NUMBER_BYTES)));
@@ -129,19 +146,28 @@ export class Outcomes {
   report(token: { epic: string; term: number; n: number }): GrantReport {
     const { epic, term, n } = token;
     const report: GrantReport = { epic, term, n };
-    if (!this.ok.isEmpty) report.ok = this.ok.ranges();
+    const ok = this.#succeeded();
+    if (!ok.isEmpty) report.ok = ok.ranges();
     if (!this.skipped.isEmpty) report.skipped = this.skipped.ranges();
     if (!this.back.isEmpty) report.back = this.back.ranges();
     if (!this.cleared.isEmpty) report.cleared = this.cleared.ranges();
     if (this.failed.length > 0) report.failed = this.failed.map(({ said }) => said);
     if (this.unknown.length > 0) report.unknown = this.unknown.map(({ said }) => said);
     if (this.later.length > 0) report.later = this.later.map(({ said }) => said);
+    if (this.answers.length > 0) report.answers = this.answers.map(({ said }) => said);
     return report;
+  }
+
+  #succeeded(): IntervalSet {
+    if (this.answers.length === 0) return this.ok;
+    const all = IntervalSet.of(this.ok.ranges());
+    for (const { said } of this.answers) all.add(said.unit, said.unit + 1);
+    return all;
   }
 
   /** What its listed units bring, in the order in which a report lists them. */
   payload(): Uint8Array[] {
-    return payloadOf([...this.failed, ...this.unknown, ...this.later]);
+    return payloadOf([...this.failed, ...this.unknown, ...this.later, ...this.answers]);
   }
 }
 

@@ -1,8 +1,14 @@
 /** What one step of the worker's core says and wants of its shell. */
-import type { WorkerMessage } from '../../shared/protocol/messages.ts';
+import type { UnitBytes } from '../../shared/protocol/codec.ts';
+import type { Ranges, WorkerMessage } from '../../shared/protocol/messages.ts';
 import type { Run } from './held.ts';
 
 type WorkerTo = { to: 'masters' } | { to: 'master'; id: string };
+
+/** What a control run waited for: its part is taken, or a page of answers is here. */
+export type Heard =
+  | { type: 'took'; run: Run }
+  | { type: 'answers'; run: Run; units: Ranges; bytes: UnitBytes; last: boolean };
 
 export type WorkerOutput = {
   /** To the master that owns this worker's session, or to all masters while none is known; each with its payload. */
@@ -11,6 +17,7 @@ export type WorkerOutput = {
   proceeds: { run: Run; go: boolean }[];
   /** Runs whose signal is to fire: their outcome is decided elsewhere. They still report. */
   aborts: Run[];
+  heard: Heard[];
   /** Briefs that are needed to start what is held. */
   briefs: { work: string; hash: string }[];
   /** An operator wants this worker to drain and end. */
@@ -28,6 +35,7 @@ export function blankOutput(): WorkerOutput {
     messages: [],
     proceeds: [],
     aborts: [],
+    heard: [],
     briefs: [],
     drain: false,
     drained: false,

@@ -28,6 +28,7 @@ import {
 } from '../../shared/protocol/messages.ts';
 import type { Want } from './askings.ts';
 import { Demand } from './demand.ts';
+import { Exchanges } from './exchanges.ts';
 import type { Run } from './held.ts';
 import { Holdings, type KeyOf } from './holdings.ts';
 import { KnownBriefs } from './knownBriefs.ts';
@@ -60,6 +61,8 @@ const SILENT_MS = 3 * RESEND_MS;
 const HELLO_GAP_MS = 1_000;
 
 export class Worker {
+  /** What scatters and folds give and want; said with the next step. */
+  readonly exchanges = new Exchanges();
   readonly #identity: WorkerIdentity;
   readonly #random: Rng;
   readonly #heartbeatMs: number;
@@ -114,6 +117,7 @@ export class Worker {
     this.#nowMs = monoMs;
     this.#take(input);
     this.#holdings.waiting.wake(monoMs);
+    this.#out.aborts.push(...this.exchanges.over());
     this.#tell();
     this.#busy = this.running > 0 || this.pending > 0;
     const output = this.#out;
@@ -141,6 +145,7 @@ export class Worker {
   finish(run: Run, outcome: Outcome): void {
     this.#done += 1;
     this.#countersChanged = true;
+    this.exchanges.forget(run);
     this.#holdings.finish(run, outcome, !this.#draining, this.#nowMs);
   }
 
@@ -186,6 +191,17 @@ export class Worker {
         return this.#work(message, units);
       case 'proceed':
         return this.#proceed(message);
+      case 'took': {
+        const run = this.exchanges.took(this.#holdings.get(message.term, message.n), message.part);
+        if (run) this.#out.heard.push({ type: 'took', run });
+        return;
+      }
+      case 'answers': {
+        const { term, n, after, last } = message;
+        const run = this.exchanges.answered(this.#holdings.get(term, n), after);
+        if (run) this.#out.heard.push({ type: 'answers', run, units: message.units, bytes: units, last });
+        return;
+      }
       case 'settled':
         for (const { n, units: settled } of message.grants) {
           const held = this.#holdings.get(message.term, n);
@@ -231,7 +247,8 @@ export class Worker {
     this.#offered -= count;
     if (gap || count === 0) this.#beatNow = true; // W2
     if (count === 0) return;
-    const steps = this.#identity.works.find(({ name }) => name === work.work)?.steps ?? [];
+    const offered = work.control ? undefined : this.#identity.works.find(({ name }) => name === work.work);
+    const steps = offered?.steps ?? [];
     const held = this.#holdings.take(work, bytes, this.#tallies.of(work.epic), steps);
     if (this.#briefs.need(held.briefKey)) this.#out.briefs.push({ work: work.work, hash: work.brief });
     if (this.#draining) this.#holdings.giveBackAll(this.#nowMs);
@@ -277,6 +294,7 @@ export class Worker {
       this.#gimme();
     }
     this.#askAll();
+    for (const { message, payload } of this.exchanges.take(this.#nowMs)) this.#send(message, payload);
     if (this.#nowMs >= this.#nextBeatMs()) this.#heartbeat();
   }
 
@@ -345,6 +363,7 @@ export class Worker {
     this.#beatMs = this.#nowMs;
     this.#beatNow = true; // It lists every grant held: a part of what was said now may be lost.
     if (!this.#master) return;
+    this.exchanges.again();
     for (const item of this.#holdings.all()) {
       this.#holdings.outbox.again(item, this.#nowMs); // W3
       // Asked again after the reports: what they clear must not undo the new asking.
@@ -361,7 +380,10 @@ export class Worker {
   #wakeAt(): number {
     const { outbox, waiting } = this.#holdings;
     // While the link is down or no master is known nothing can be told: only retries fall due.
-    const told = this.#up && this.#master ? [this.#nextBeatMs(), outbox.dueMs, this.#answerAtMs] : [];
+    const told =
+      this.#up && this.#master
+        ? [this.#nextBeatMs(), outbox.dueMs, this.#answerAtMs, this.exchanges.dueMs]
+        : [];
     if (this.#up) told.push(this.#nextHelloMs());
     let at = this.#nowMs + this.#heartbeatMs;
     for (const due of [...told, waiting.nextMs]) if (due !== undefined) at = Math.min(at, due);

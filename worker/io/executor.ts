@@ -26,6 +26,7 @@ import type { Want } from '../core/askings.ts';
 import type { Held, Run } from '../core/held.ts';
 import type { Outcome } from '../core/outcomes.ts';
 import { encodeState } from '../core/stepState.ts';
+import { outcomeOf } from './answer.ts';
 import { Job } from './job.ts';
 import type { StepOutcome } from './metrics.ts';
 import type { Preparations, Prepared } from './preparations.ts';
@@ -34,6 +35,7 @@ import type { Threads } from './threads.ts';
 import { checkUnit, isPromise } from './unitCheck.ts';
 import { unitKey } from './unitKey.ts';
 import type { ParsedUnit } from './unitParser.ts';
+import { messageOf, Warnings } from './warnings.ts';
 
 /** How often running steps are looked at for their timeout. */
 const SWEEP_MS = 250;
@@ -41,8 +43,6 @@ const SWEEP_MS = 250;
 const GRACE_MS = 5_000;
 /** Lost workers that a unit survives beyond its step's attempts: one that kills each of its workers must end. */
 const LOST_RUNS_MAX = 20;
-/** Distinct warnings about steps that are logged. */
-const TOLD_MAX = 100;
 
 export type ExecutorParts = {
   works: ReadonlyMap<string, WorkDefinition>;
@@ -70,11 +70,11 @@ export class Executor {
   /** The job whose step returned last of those that were waited for. */
   #returned: Job | undefined;
   #sweep: NodeJS.Timeout | undefined;
-  /** Warnings that were logged. */
-  readonly #told = new Set<string>();
+  readonly #warnings: Warnings;
 
   constructor(parts: ExecutorParts) {
     this.#parts = parts;
+    this.#warnings = new Warnings(parts.log);
   }
 
   /** Starts or resumes a run, of which step number `allowed` may begin its at-most-once effect. */
@@ -94,6 +94,7 @@ export class Executor {
 
   /** What its work calls a unit; undefined where it says nothing. */
   keyOf(run: Run): string | undefined {
+    if (run.held.control) return undefined;
     const { work, prepared } = this.#contextOf(run.held);
     return unitKey(work, prepared, run);
   }
@@ -179,7 +180,7 @@ export class Executor {
       if (isSkip(output)) return this.#end(job, { kind: 'skipped' });
       value = output;
     }
-    this.#end(job, { kind: 'ok' });
+    this.#end(job, outcomeOf(job.work, value, job.attempt));
   }
 
   /** Asks for what step number `index` needs before it begins: leave for its effect, its state kept (X6). */
@@ -200,7 +201,7 @@ export class Executor {
     const encoded = encodeState({ step: index, input, attempts }, bytes.length);
     if (encoded.ok) return encoded.bytes;
     const step = job.work.steps[index - 1] as Step;
-    this.#warnOnce(
+    this.#warnings.once(
       `${job.work.name} ${step.name} checkpoint`,
       'a checkpoint is not kept; its step may run again',
       {
@@ -252,27 +253,6 @@ export class Executor {
     go();
   }
 
-  /** Logs what a step threw: each distinct error once, so that a fault of a work shows and a flood does not. */
-  #tell(job: Job, step: Step, error: unknown, message: string): void {
-    const classed = error instanceof RetryableError || error instanceof PermanentError;
-    if (classed || error instanceof UnknownOutcomeError) return;
-    const where = error instanceof Error ? (error.stack?.split('\n')[1]?.trim() ?? '') : '';
-    const key = `${job.work.name} ${step.name} ${message}`;
-    this.#warnOnce(key, 'a step threw; the same error is not logged again', {
-      work: job.work.name,
-      step: step.name,
-      unit: job.effectKey,
-      error: message,
-      where,
-    });
-  }
-
-  #warnOnce(key: string, message: string, fields: Record<string, unknown>): void {
-    if (this.#told.has(key) || this.#told.size >= TOLD_MAX) return;
-    this.#told.add(key);
-    this.#parts.log.warn(message, fields);
-  }
-
   /** Takes a job out of those that are waited for; false when its unit has ended without it. */
   #arrived(job: Job): boolean {
     if (job.over) return false;
@@ -285,7 +265,7 @@ export class Executor {
   #threw(job: Job, index: number, input: unknown, error: unknown): void {
     const step = job.work.steps[index] as Step;
     const message = messageOf(error);
-    this.#tell(job, step, error, message);
+    this.#warnings.threw(job.work.name, step.name, job.effectKey, error);
     if (error instanceof PermanentError) return this.#fail(job, error.code, message, step);
     const doubt = step.effect === 'at-most-once' && !(error instanceof RetryableError); // X3
     if (error instanceof UnknownOutcomeError || doubt) {
@@ -389,8 +369,4 @@ function hadEffect(steps: readonly Step[], index: number): boolean {
 /** A delay that a message can carry, whatever a step asked for. */
 function delayFrom(ms: number): number {
   return Number.isNaN(ms) ? 0 : Math.min(Math.max(0, ms), RETRY_DELAY_MS_MAX);
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

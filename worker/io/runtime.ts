@@ -16,6 +16,7 @@ import { decodeMasterMessage, encodeFrame } from '../../shared/protocol/codec.ts
 import type { MasterMessage } from '../../shared/protocol/messages.ts';
 import type { WorkerOutput } from '../core/output.ts';
 import { Worker, type WorkerIdentity, type WorkerInput } from '../core/worker.ts';
+import { Controls } from './controls.ts';
 import { Executor, type ExecutorParts } from './executor.ts';
 import { Preparations } from './preparations.ts';
 import type { Stretch } from './stretch.ts';
@@ -43,6 +44,7 @@ export class WorkerRuntime {
   readonly #parts: WorkerParts;
   readonly #core: Worker;
   readonly #executor: Executor;
+  readonly #controls: Controls;
   readonly #preparations = new Preparations();
   /** Briefs asked for and not yet here, and when they were asked for. */
   readonly #wanted = new Map<string, { works: Set<string>; askedMs: number }>();
@@ -66,6 +68,10 @@ export class WorkerRuntime {
       ...(heartbeatMs !== undefined && { heartbeatMs }),
       keyOf: (run) => this.#executor.keyOf(run),
     });
+    const finish: ExecutorParts['finish'] = (run, outcome) => {
+      this.#core.finish(run, outcome);
+      this.#schedule();
+    };
     this.#executor = new Executor({
       works: parts.works,
       preparations: this.#preparations,
@@ -78,10 +84,21 @@ export class WorkerRuntime {
         this.#core.ask(run, want);
         this.#schedule();
       },
-      finish: (run, outcome) => {
-        this.#core.finish(run, outcome);
+      finish,
+    });
+    this.#controls = new Controls({
+      ...parts,
+      preparations: this.#preparations,
+      setTimer: (ms, fn) => parts.clock.setTimer(ms, fn),
+      give: (run, given) => {
+        this.#core.exchanges.give(run, given);
         this.#schedule();
       },
+      want: (run, after) => {
+        this.#core.exchanges.want(run, after);
+        this.#schedule();
+      },
+      finish,
     });
     this.#warnOfThreads();
     this.#closed = withResolvers();
@@ -180,7 +197,7 @@ export class WorkerRuntime {
     });
     const cancel = clock.setTimer(drainMs, () => {
       log.error('gave up draining: these did not end in time', {
-        steps: this.#executor.waitingFor().join(', '),
+        steps: [...this.#executor.waitingFor(), ...this.#controls.waitingFor()].join(', '),
       });
       this.#drained?.();
     });
@@ -218,7 +235,10 @@ export class WorkerRuntime {
     for (const { to, message, payload } of output.messages) {
       this.#parts.bus.send(to, encodeFrame(message, payload));
     }
-    for (const run of output.aborts) this.#executor.abort(run, 'the master stopped this unit');
+    for (const run of output.aborts) {
+      (run.held.control ? this.#controls : this.#executor).abort(run, 'the master stopped this unit');
+    }
+    for (const heard of output.heard) this.#controls.heard(heard);
     for (const { run, go } of output.proceeds) {
       if (go) this.#executor.proceed(run);
       else this.#core.dropped(run);
@@ -274,7 +294,7 @@ export class WorkerRuntime {
     const untilMs = stretches.nowMs + PASS_MS;
     let started = 0;
     for (let run = this.#core.next(); run; run = this.#core.next()) {
-      this.#executor.start(run);
+      (run.held.control ? this.#controls : this.#executor).start(run);
       started += 1;
       if (started % PASS_UNITS === 0) stretches.begin(clock.monoMs());
       if (stretches.nowMs >= untilMs) {

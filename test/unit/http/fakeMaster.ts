@@ -1,7 +1,14 @@
 /** A master that does nothing but remember: what HTTP, client and command line are tested against. */
 
 import type { SourceSpec } from '../../../master/core/source.ts';
-import type { MasterApi, MasterView, SubmitRequest, UnitsApi, WorkerView } from '../../../master/io/api.ts';
+import type {
+  GatherRequest,
+  MasterApi,
+  MasterView,
+  SubmitRequest,
+  UnitsApi,
+  WorkerView,
+} from '../../../master/io/api.ts';
 import { GimmeError } from '../../../shared/core/errors.ts';
 import type { Log } from '../../../shared/io/log.ts';
 import type { EpicStatus, RetryBody, UnitView } from '../../../shared/protocol/api.ts';
@@ -82,6 +89,14 @@ export class FakeMaster implements MasterApi {
 
   cancel(id: string, reason: string): Promise<EpicStatus> {
     return Promise.resolve(this.change(id, { state: 'cancelled', reason }));
+  }
+
+  gather({ work, name }: GatherRequest): Promise<EpicStatus> {
+    return Promise.resolve(this.add({ work, ...(name ? { name } : {}) }));
+  }
+
+  result(): Promise<undefined> {
+    return Promise.resolve(undefined);
   }
 
   pause(id: string, reason: string): Promise<EpicStatus> {

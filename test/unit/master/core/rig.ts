@@ -44,8 +44,8 @@ function payloadOf(message: WorkerMessage): UnitBytes {
   };
   if (message.t === 'begin') for (const item of message.saved ?? []) bring(item);
   if (message.t === 'gimme') {
-    for (const { failed = [], unknown = [], later = [] } of message.reports) {
-      for (const item of [...failed, ...unknown, ...later]) bring(item);
+    for (const { failed = [], unknown = [], later = [], answers = [] } of message.reports) {
+      for (const item of [...failed, ...unknown, ...later, ...answers]) bring(item);
     }
   }
   return unitsOf(Buffer.concat(items));

@@ -189,6 +189,8 @@ const EXAMPLES: Record<string, Record<string, unknown>> = {
   },
   gimme: { t: 'gimme', at: 1, lastGrant: 0, level: 4, reports: [] },
   begin: { t: 'begin', at: 1, epic: 'e', term: 1, n: 1, units: [0, 1] },
+  part: { t: 'part', epic: 'e', term: 1, n: 1, part: 0, last: true, to: [], labels: { area: 'north' } },
+  'want-answers': { t: 'want-answers', epic: 'e', term: 1, n: 1, after: -1 },
   'want-brief': { t: 'want-brief', hash: 'h' },
   bye: { t: 'bye', reason: 'drained' },
   available: { t: 'available', v: 1, master: 'm', term: 1, works: ['w'] },
@@ -204,12 +206,16 @@ const EXAMPLES: Record<string, Record<string, unknown>> = {
     again: [{ unit: 1, attempt: 2, step: 1 }],
   },
   proceed: { t: 'proceed', term: 1, n: 1, at: 2, go: [0, 1], skip: [1, 2] },
+  took: { t: 'took', term: 1, n: 1, part: 3 },
+  answers: { t: 'answers', term: 1, n: 1, after: -1, units: [], last: false },
   settled: { t: 'settled', term: 1, grants: [{ n: 1, units: [0, 1] }] },
   recall: { t: 'recall', term: 1, count: 3 },
   abort: { t: 'abort', term: 1, epic: 'e', units: [0, 1] },
   brief: { t: 'brief', hash: 'h', part: 0, parts: 1 },
   refused: { t: 'refused', code: 'protocol_version', message: 'm' },
 };
+/** What fits a field although it fits hardly any other. */
+const FITS: Record<string, unknown> = { after: -1, last: true };
 const payloadOf = (tag: string): Uint8Array[] => (tag === 'brief' ? [Buffer.from('{}')] : []);
 
 test('every field is checked, and a refusal names it', () => {
@@ -222,6 +228,7 @@ test('every field is checked, and a refusal names it', () => {
       const named = new RegExp(`^${tag}\\.${field} must `);
       // Nothing in the protocol is null, and none of these fits any field.
       for (const wrong of [null, -1, 1.5e300, true, { a: null }, [null], 'x'.repeat(2_001)]) {
+        if (FITS[field] === wrong) continue;
         refused(
           frameOf({ ...example, [field]: wrong }, payloadOf(tag)),
           new RegExp(`^${tag}\\.${field}[. [(]`),
@@ -289,6 +296,16 @@ test('lists and ranges are bounded, also the number of units that few edges name
   refused(frameOf(gimme({ ok: isolated(8_192).map((n) => n * 3) })), /ok must name at most 16384 units/);
   assert.equal(codeOf(frameOf(gimme({ ok: isolated(8_192) }))), undefined);
   refused(frameOf(gimme({ ok: isolated(8_193) })), /ok must have at most 8192 ranges/);
+});
+
+test('a part names a responder for each of its items, and a report brings an answer for each it lists', () => {
+  const part = { ...EXAMPLES['part'], to: ['a', ''] };
+  const item = Buffer.from('1');
+  assert.equal(codeOf(frameOf(part, [item, item])), undefined);
+  refused(frameOf(part, [item]), /part\.to must name one for each item/);
+  const answered = gimme({ ok: [1, 2], answers: [{ unit: 1, brings: 1 }] });
+  assert.equal(codeOf(frameOf(answered, [item])), undefined);
+  refused(frameOf(answered), /gimme says that 1 items are in its payload, not 0/);
 });
 
 test('the payload must be the units that the header names', () => {

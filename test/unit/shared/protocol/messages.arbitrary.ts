@@ -2,12 +2,14 @@
 import fc from 'fast-check';
 import { countOf } from '../../../../shared/core/intervalSet.ts';
 import type {
+  GatherManifest,
   GrantReport,
   HeldGrant,
   MasterMessage,
   Message,
   Ranges,
   WorkerMessage,
+  WorkManifest,
 } from '../../../../shared/protocol/messages.ts';
 
 export type Sample<M extends Message = Message> = { message: M; units: Uint8Array[] };
@@ -69,20 +71,31 @@ const report: fc.Arbitrary<GrantReport> = fc.record(
     unknown: some(fault),
     back: ranges,
     later: some(later),
+    answers: some(plain({ unit: whole, brings: fc.constantFrom(0 as const, 1 as const, 2 as const) })),
     cleared: ranges,
   },
   { requiredKeys: ['epic', 'term', 'n'], noNullPrototype: true },
 );
-const manifest = plain({
-  name: id,
-  hash: id,
-  steps: some(
-    plain({
-      name: id,
-      effect: fc.constantFrom('none' as const, 'at-least-once' as const, 'at-most-once' as const),
-    }),
-  ),
-});
+const gather: fc.Arbitrary<GatherManifest> = fc.record(
+  {
+    scatter: fc.constantFrom('items' as const, 'labels' as const),
+    deadlineMs: whole,
+    enough: whole,
+    quorum: whole,
+    reissueAfterMs: whole,
+  },
+  { requiredKeys: ['scatter', 'deadlineMs'], noNullPrototype: true },
+);
+const steps = some(
+  plain({
+    name: id,
+    effect: fc.constantFrom('none' as const, 'at-least-once' as const, 'at-most-once' as const),
+  }),
+);
+const manifest: fc.Arbitrary<WorkManifest> = fc.record(
+  { name: id, hash: id, steps, gather },
+  { requiredKeys: ['name', 'hash', 'steps'], noNullPrototype: true },
+);
 
 const seal = fc.oneof(id, fc.constant(''));
 const held: fc.Arbitrary<HeldGrant> = fc.record(
@@ -94,6 +107,28 @@ const bare = <M extends Message>(shape: { [K in keyof M]: fc.Arbitrary<M[K]> }):
   plain<M>(shape).map((message) => ({ message, units: [] }));
 type Of<M extends Message, T extends M['t']> = Extract<M, { t: T }>;
 type From<M extends Message> = { [T in M['t']]: fc.Arbitrary<Sample<Of<M, T>>> };
+
+const items = (count: number): fc.Arbitrary<Uint8Array[]> =>
+  fc.array(fc.uint8Array({ maxLength: 20 }), { minLength: count, maxLength: count });
+
+const part: From<WorkerMessage>['part'] = fc
+  .record(
+    {
+      t: fc.constant('part' as const),
+      epic: id,
+      term: whole,
+      n: whole,
+      part: whole,
+      last: fc.boolean(),
+      to: some(fc.oneof(id, fc.constant(''))),
+      labels: record(text),
+    },
+    { requiredKeys: ['t', 'epic', 'term', 'n', 'part', 'last'], noNullPrototype: true },
+  )
+  .chain((message) => {
+    const count = message.to ? fc.constant(message.to.length) : fc.nat({ max: 4 });
+    return count.chain(items).map((units) => ({ message, units }));
+  });
 
 export const fromWorker: From<WorkerMessage> = {
   hello: bare({
@@ -119,8 +154,21 @@ export const fromWorker: From<WorkerMessage> = {
       { requiredKeys: ['t', 'at', 'lastGrant', 'level', 'held', 'steps'], noNullPrototype: true },
     )
     .map((message) => ({ message, units: [] })),
-  gimme: bare({ t: fc.constant('gimme'), ...demand, reports: some(report) }),
+  gimme: plain({ t: fc.constant('gimme' as const), ...demand, reports: some(report) }).chain((message) => {
+    const bring = (report: GrantReport): number =>
+      report.answers?.reduce((sum, answer) => sum + answer.brings, 0) ?? 0;
+    const count = message.reports.reduce((sum, report) => sum + bring(report), 0);
+    return items(count).map((units) => ({ message, units }));
+  }),
   begin: bare({ t: fc.constant('begin'), at: whole, epic: id, term: whole, n: whole, units: ranges }),
+  part,
+  'want-answers': bare({
+    t: fc.constant('want-answers'),
+    epic: id,
+    term: whole,
+    n: whole,
+    after: fc.oneof(fc.constant(-1), whole),
+  }),
   'want-brief': bare({ t: fc.constant('want-brief'), hash: id }),
   bye: bare({ t: fc.constant('bye'), reason: text }),
 };
@@ -137,14 +185,20 @@ const work: From<MasterMessage>['work'] = fc
       units: ranges,
       seal,
       again: some(plain({ unit: whole, attempt: whole, step: stepNumber })),
+      control: fc.constantFrom('scatter' as const, 'fold' as const),
     },
     { requiredKeys: ['t', 'term', 'n', 'epic', 'work', 'brief', 'units', 'seal'], noNullPrototype: true },
   )
-  .chain((message) => {
-    const length = countOf(message.units);
-    const units = fc.array(fc.uint8Array({ maxLength: 20 }), { minLength: length, maxLength: length });
-    return units.map((bytes) => ({ message, units: bytes }));
-  });
+  .chain((message) => items(countOf(message.units)).map((units) => ({ message, units })));
+
+const answers: From<MasterMessage>['answers'] = plain({
+  t: fc.constant('answers' as const),
+  term: whole,
+  n: whole,
+  after: fc.oneof(fc.constant(-1), whole),
+  units: ranges,
+  last: fc.boolean(),
+}).chain((message) => items(countOf(message.units)).map((units) => ({ message, units })));
 
 const brief: From<MasterMessage>['brief'] = fc
   .record({
@@ -162,6 +216,8 @@ export const fromMaster: From<MasterMessage> = {
   available: bare({ t: fc.constant('available'), v: whole, master: id, term: whole, works: some(id) }),
   work,
   proceed: bare({ t: fc.constant('proceed'), term: whole, n: whole, at: whole, go: ranges, skip: ranges }),
+  took: bare({ t: fc.constant('took'), term: whole, n: whole, part: whole }),
+  answers,
   settled: bare({
     t: fc.constant('settled'),
     term: whole,

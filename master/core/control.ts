@@ -1,0 +1,145 @@
+/**
+ * Control: the scatter and the fold of a gather, run by a worker under a grant of no units. They are effect-free:
+ * one that is lost is run again, from its beginning.
+ *
+ * O1: one control grant of an epic at a time, and only its holder's result counts.
+ * O2: what a scatter or a fold gave is recorded before its holder is told; what follows needs no worker's word.
+ * O3: a control grant is dropped wherever grants are (lease, lost message, goodbye), and then wanted again.
+ */
+import { IntervalSet } from '../../shared/core/intervalSet.ts';
+import { CONTROL_ATTEMPTS_MAX, CONTROL_RETRY_FIRST_MS } from '../../shared/core/limits.ts';
+import { prefixed } from '../../shared/protocol/codec.ts';
+import { CONTROL_UNIT, type Control, type GrantReport, type Work } from '../../shared/protocol/messages.ts';
+import { fail } from './gathering.ts';
+import { type Grant, grantKey, type LiveEpic } from './live.ts';
+import { freeze } from './reading.ts';
+import type { Addresses } from './records.ts';
+import { sealOf } from './seal.ts';
+import type { Session } from './session.ts';
+import type { SourceSpec } from './source.ts';
+import type { MasterState } from './state.ts';
+
+/** Who says that a control unit gave something. */
+export type ControlToken = { session: string; epic: string; term: number; n: number };
+
+const UNITS = [CONTROL_UNIT, CONTROL_UNIT + 1] as const;
+
+/** What this epic needs to have run beside its units now. */
+function wantedOf({ epic }: LiveEpic): Control | undefined {
+  const { gather, closing, paused } = epic;
+  if (!gather || !epic.active || paused !== undefined) return undefined;
+  if (gather.phase === 'scatter') return closing === undefined ? 'scatter' : undefined;
+  return gather.phase === 'fold' && gather.result === undefined ? 'fold' : undefined;
+}
+
+/** Grants what is wanted of control to sessions with credit. */
+export function grantControls(s: MasterState): void {
+  if (s.stalled || s.linkFull) return;
+  for (const live of s.gathers) {
+    const kind = wantedOf(live);
+    if (!kind || live.control.grant || live.control.retryAtMs > s.listenedMs) continue;
+    if (!live.epic.manifest && !freeze(s, live)) continue;
+    for (const session of s.hungry) {
+      if (!s.offers(session, live)) continue;
+      grantControl(s, session, live, kind);
+      s.weigh(session);
+      break;
+    }
+  }
+}
+
+function grantControl(s: MasterState, session: Session, live: LiveEpic, kind: Control): void {
+  const { epic, control } = live;
+  const n = session.number(1, s.listenedMs);
+  const token = { epic: epic.id, term: s.term, n };
+  const { term } = s;
+  const grant: Grant = {
+    session: session.id,
+    term,
+    n,
+    live,
+    units: new IntervalSet(),
+    bytes: 0,
+    control: kind,
+  };
+  session.grants.set(grantKey(term, n), grant);
+  control.grant = grant; // O1
+  const message: Work = {
+    t: 'work',
+    ...token,
+    work: epic.work,
+    brief: epic.brief,
+    units: UNITS,
+    seal: sealOf(s.seal, session.id, token, UNITS),
+    control: kind,
+  };
+  if (control.attempt > 1) message.again = [{ unit: CONTROL_UNIT, attempt: control.attempt, step: 0 }];
+  session.after = Math.max(session.after, s.recorded);
+  s.send(session.id, message, session.after, [prefixed(inputOf(live, kind))]);
+}
+
+/** What the control unit is given beside the request. */
+function inputOf({ epic }: LiveEpic, kind: Control): Uint8Array {
+  if (kind === 'scatter') return new TextEncoder().encode('null');
+  const { failed, unknown } = epic.counts;
+  const missing = epic.gather?.missing.ranges() ?? [];
+  return new TextEncoder().encode(
+    JSON.stringify({ missing, failed, unknown, items: epic.gather?.items ?? 0 }),
+  );
+}
+
+/** The grant of this token, where it is the control grant that its epic waits for. */
+export function controlGrantOf(s: MasterState, token: ControlToken, kind: Control): Grant | undefined {
+  const grant = s.sessions.get(token.session)?.grants.get(grantKey(token.term, token.n));
+  return grant?.control === kind && grant.live.epic.id === token.epic ? grant : undefined;
+}
+
+/** The units of a gather are durable: what a scatter under this token gave. */
+export function takeScattered(
+  s: MasterState,
+  token: ControlToken,
+  { source, items, to }: { source: SourceSpec; items: number; to?: Addresses },
+): void {
+  const grant = controlGrantOf(s, token, 'scatter');
+  const live = grant?.live;
+  if (!live || wantedOf(live) !== 'scatter') return;
+  s.record({ k: 'scattered', epic: live.epic.id, source, items, ...(to && { to }) });
+  live.control = freshControl();
+  s.touched.add(live);
+}
+
+/** The value of a gather is durable. */
+export function takeFolded(
+  s: MasterState,
+  token: ControlToken,
+  value: { bytes: number; hash: string },
+): void {
+  const grant = controlGrantOf(s, token, 'fold');
+  const live = grant?.live;
+  if (!live || wantedOf(live) !== 'fold') return;
+  const { bytes, hash } = value;
+  s.record({ k: 'folded', epic: live.epic.id, bytes, hash });
+  s.touched.add(live);
+}
+
+/** How a control unit ended on its worker. */
+export function takeControl(s: MasterState, grant: Grant, report: GrantReport): void {
+  const { live, control } = grant;
+  const isCurrent = live.control.grant === grant;
+  s.dropGrant(grant);
+  if (!isCurrent || report.back) return;
+  const [later] = report.later ?? [];
+  const [fault] = report.failed ?? report.unknown ?? [];
+  if (fault) return fail(s, live, fault.code, fault.message);
+  // It says that all went well, and that is not recorded: something of it was lost.
+  live.control.attempt += 1;
+  if (live.control.attempt > CONTROL_ATTEMPTS_MAX) {
+    const why = later ? `it failed ${CONTROL_ATTEMPTS_MAX} times: ${later.code}` : 'nothing of it arrived';
+    return fail(s, live, `${control}_failed`, why);
+  }
+  live.control.retryAtMs = s.listenedMs + Math.max(later?.delayMs ?? 0, CONTROL_RETRY_FIRST_MS);
+}
+
+export function freshControl(): LiveEpic['control'] {
+  return { grant: undefined, attempt: 1, retryAtMs: 0 };
+}

@@ -1,0 +1,84 @@
+/**
+ * Gathering: when a gather stops taking answers, and what then becomes of it. It always ends: at completeness, with
+ * enough answers, or at its deadline (G7); each unit counts once.
+ */
+import { IntervalSet } from '../../shared/core/intervalSet.ts';
+import { close, finish } from './closing.ts';
+import { grantKey, type LiveEpic } from './live.ts';
+import type { MasterState } from './state.ts';
+
+/** Answers so far: one that declined has answered, too. */
+export function answersOf({ epic }: LiveEpic): number {
+  return epic.counts.succeeded + epic.counts.skipped;
+}
+
+/** Ends intake where it is time to; gives units without an answer to others. */
+export function keepTime(s: MasterState, live: LiveEpic): void {
+  const { epic } = live;
+  const { gather } = epic;
+  if (!gather || !epic.active || epic.closing !== undefined) return;
+  const isLate = s.now.wallMs >= gather.deadlineWallMs;
+  if (gather.phase === 'scatter' && isLate) {
+    return fail(s, live, 'scatter_failed', 'its scatter had not ended by the deadline');
+  }
+  if (gather.phase !== 'work') return;
+  if (isLate) return close(s, live, { reason: 'the deadline passed', as: 'missing' });
+  if (gather.enough !== undefined && answersOf(live) >= gather.enough) {
+    return close(s, live, { reason: `${gather.enough} answers are enough`, as: 'missing' });
+  }
+  if (gather.reissueAfterMs !== undefined && epic.effectFree && gather.to.size === 0) reissue(s, live);
+}
+
+/** When the next of the gathers must be looked at, by the wall clock. */
+export function nextDeadline(s: MasterState): number {
+  let next = Number.POSITIVE_INFINITY;
+  for (const { epic } of s.gathers) {
+    if (epic.closing === undefined) next = Math.min(next, epic.gather?.deadlineWallMs ?? next);
+  }
+  return next;
+}
+
+/** All its units have their outcome: the answers freeze, and are folded if there are enough of them. */
+export function startFold(s: MasterState, live: LiveEpic): void {
+  const { epic } = live;
+  const { gather } = epic;
+  if (!gather || gather.phase === 'fold') return;
+  const answers = answersOf(live);
+  const quorum = gather.quorum ?? 0;
+  if (answers < quorum) return fail(s, live, 'quorum_missed', `${answers} answered, of at least ${quorum}`);
+  s.record({ k: 'folding', epic: epic.id });
+  live.control = { grant: undefined, attempt: 1, retryAtMs: 0 };
+}
+
+/** Ends a gather that cannot be ended well; its answers are kept. */
+export function fail(s: MasterState, live: LiveEpic, code: string, message: string): void {
+  const { epic } = live;
+  const { grant } = live.control;
+  if (grant) {
+    s.abort(grant.session, epic.id);
+    s.dropGrant(grant);
+  }
+  if (!epic.drained && epic.gather?.phase === 'scatter') {
+    s.record({ k: 'horizon', epic: epic.id, to: epic.read, offset: epic.offset, end: true });
+  }
+  finish(s, live, { outcome: 'failed', fault: { code, message } });
+}
+
+/**
+ * Units that a worker has had for long without an answer become ready for others; that worker may still answer: the
+ * first answer counts (T1).
+ */
+function reissue(s: MasterState, live: LiveEpic): void {
+  const afterMs = live.epic.gather?.reissueAfterMs ?? Number.POSITIVE_INFINITY;
+  for (const grant of [...live.grants]) {
+    if (grant.grantedMs === undefined || s.listenedMs - grant.grantedMs < afterMs) continue;
+    const session = s.sessions.get(grant.session);
+    const units = grant.units.ranges();
+    const key = grantKey(grant.term, grant.n);
+    const outlived = session?.outlived.get(key)?.units ?? new IntervalSet();
+    outlived.addAll(units);
+    session?.outlived.set(key, { epic: live.epic.id, units: outlived });
+    s.dropGrant(grant);
+    s.putBack(live, units);
+  }
+}
