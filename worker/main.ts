@@ -174,7 +174,7 @@ function whereOf({ master, nats }: WorkerConfig): Record<string, string> {
 }
 
 /** What a master knows of a work; its hash changes with its name, its steps and their effects, and its gather. */
-export function manifestOf(work: WorkDefinition): WorkManifest {
+export function manifestOf(work: Pick<WorkDefinition, 'name' | 'steps' | 'gather'>): WorkManifest {
   const { name } = work;
   const steps = work.steps.map(({ name, effect }) => ({ name, effect }));
   const gather = work.gather && gatherManifestOf(work.gather);

@@ -177,7 +177,7 @@ export class GatherSteps<Input, Answer, Value, Out> {
 
   /**
    * Ends the definition. `fold` is given all answers, in the order of their items, and returns what the request comes
-   * to: JSON of any size. It may run more than once; `undefined` becomes `null`. Throws a TypeError where options are
+   * to: JSON of at most 25 MB. It may run more than once; `undefined` becomes `null`. Throws a TypeError where options are
    * not as GatherOptions says.
    */
   gather(

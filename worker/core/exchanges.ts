@@ -5,9 +5,10 @@
  * E1: one thing is under way for a run at a time, and a part has the next number only once the one before is taken.
  * E2: it is said again after RESEND_MS, and when the link was made again, until it is answered.
  * E3: an answer to something else than what is under way is passed over.
- * E4: a run whose grant is over waits for nothing: it is told to stop.
+ * E4: a run whose grant is over, or of which SAYINGS_MAX times nothing was heard, waits for nothing: it is told to
+ *     stop, and goes back to the master. What is not said, since the link is down, does not count.
  */
-import { RESEND_MS } from '../../shared/core/limits.ts';
+import { CONTROL_TIMEOUT_MS, RESEND_MS } from '../../shared/core/limits.ts';
 import { prefixed } from '../../shared/protocol/codec.ts';
 import type { Part, WantAnswers } from '../../shared/protocol/messages.ts';
 import type { Held, Run } from './held.ts';
@@ -16,7 +17,10 @@ import type { Held, Run } from './held.ts';
 export type Given = Pick<Part, 'last' | 'to' | 'labels'> & { items: readonly Uint8Array[] };
 
 type Said = { message: Part | WantAnswers; payload: readonly Uint8Array[] };
-type Exchange = { parts: number; said: Said | undefined; saidMonoMs: number };
+type Exchange = { parts: number; said: Said | undefined; saidMonoMs: number; sayings: number };
+
+/** How often a thing is said before nobody is thought to listen. */
+const SAYINGS_MAX = CONTROL_TIMEOUT_MS / RESEND_MS;
 
 const NEVER = Number.NEGATIVE_INFINITY;
 
@@ -67,6 +71,7 @@ export class Exchanges {
     for (const exchange of this.#open.values()) {
       if (!exchange.said || nowMs < exchange.saidMonoMs + RESEND_MS) continue;
       exchange.saidMonoMs = nowMs;
+      exchange.sayings += 1;
       due.push(exchange.said);
     }
     return due;
@@ -81,8 +86,12 @@ export class Exchanges {
   }
 
   /** Takes out the runs that nobody will answer (E4). */
-  over(): Run[] {
-    const over = [...this.#open.keys()].filter(({ held }) => held.units.isEmpty);
+  over(nowMs: number): Run[] {
+    const over: Run[] = [];
+    for (const [run, { said, sayings, saidMonoMs }] of this.#open) {
+      const isUnheard = said && sayings >= SAYINGS_MAX && nowMs >= saidMonoMs + RESEND_MS;
+      if (isUnheard || run.held.units.isEmpty) over.push(run);
+    }
     for (const run of over) this.forget(run);
     return over;
   }
@@ -92,7 +101,7 @@ export class Exchanges {
   }
 
   #of(run: Run): Exchange {
-    const exchange = this.#open.get(run) ?? { parts: 0, said: undefined, saidMonoMs: NEVER };
+    const exchange = this.#open.get(run) ?? { parts: 0, said: undefined, saidMonoMs: NEVER, sayings: 0 };
     this.#open.set(run, exchange);
     return exchange;
   }
@@ -100,6 +109,7 @@ export class Exchanges {
   #say(exchange: Exchange, said: Said): void {
     exchange.said = said;
     exchange.saidMonoMs = NEVER;
+    exchange.sayings = 0;
   }
 
   #under(held: Held | undefined): [Run, Exchange] | [undefined, undefined] {

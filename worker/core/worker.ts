@@ -117,7 +117,7 @@ export class Worker {
     this.#nowMs = monoMs;
     this.#take(input);
     this.#holdings.waiting.wake(monoMs);
-    this.#out.aborts.push(...this.exchanges.over());
+    this.#out.aborts.push(...this.exchanges.over(monoMs));
     this.#tell();
     this.#busy = this.running > 0 || this.pending > 0;
     const output = this.#out;
@@ -294,7 +294,9 @@ export class Worker {
       this.#gimme();
     }
     this.#askAll();
-    for (const { message, payload } of this.exchanges.take(this.#nowMs)) this.#send(message, payload);
+    // Said only to a master that is there: what nobody could hear would count as not answered.
+    const said = this.#answered ? this.exchanges.take(this.#nowMs) : [];
+    for (const { message, payload } of said) this.#send(message, payload);
     if (this.#nowMs >= this.#nextBeatMs()) this.#heartbeat();
   }
 
@@ -380,10 +382,8 @@ export class Worker {
   #wakeAt(): number {
     const { outbox, waiting } = this.#holdings;
     // While the link is down or no master is known nothing can be told: only retries fall due.
-    const told =
-      this.#up && this.#master
-        ? [this.#nextBeatMs(), outbox.dueMs, this.#answerAtMs, this.exchanges.dueMs]
-        : [];
+    const told = this.#up && this.#master ? [this.#nextBeatMs(), outbox.dueMs, this.#answerAtMs] : [];
+    if (told.length > 0 && this.#answered) told.push(this.exchanges.dueMs);
     if (this.#up) told.push(this.#nextHelloMs());
     let at = this.#nowMs + this.#heartbeatMs;
     for (const due of [...told, waiting.nextMs]) if (due !== undefined) at = Math.min(at, due);

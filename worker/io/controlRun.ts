@@ -10,6 +10,7 @@
 import type { FoldContext, Gather, ScatterContext } from '../../shared/core/gather.ts';
 import { eachOf } from '../../shared/core/intervalSet.ts';
 import {
+  BRIEF_BYTES_MAX,
   CONTROL_ATTEMPTS_MAX,
   CONTROL_RETRY_FIRST_MS,
   CONTROL_TIMEOUT_MS,
@@ -119,6 +120,10 @@ export class ControlRun {
     if (!value.ok)
       throw new PermanentError(`what the fold returned cannot be written as JSON: it ${value.why}`);
     const { bytes } = value;
+    if (bytes.length > BRIEF_BYTES_MAX)
+      throw new PermanentError(
+        `what the fold returned has ${bytes.length} bytes as JSON, over ${BRIEF_BYTES_MAX}`,
+      );
     for (let at = 0; at < bytes.length; at += UNIT_BYTES_MAX) {
       const end = at + UNIT_BYTES_MAX;
       await this.#give({ items: [bytes.subarray(at, end)], last: end >= bytes.length });

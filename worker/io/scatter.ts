@@ -5,6 +5,7 @@
 import { isId } from '../../shared/core/ids.ts';
 import {
   GATHER_ADDRESSED_MAX,
+  GATHER_SCATTER_BYTES_MAX,
   GRANT_BYTES_MAX,
   GRANT_UNITS_MAX,
   LABELS_MAX,
@@ -42,6 +43,7 @@ export async function* partsFrom(given: unknown, wait: Wait): AsyncGenerator<Giv
   let bytes = 0;
   let count = 0;
   let addressed = 0;
+  let sum = 0;
   const items = iteratorOf(given);
   let isDone = false;
   try {
@@ -54,6 +56,9 @@ export async function* partsFrom(given: unknown, wait: Wait): AsyncGenerator<Giv
       const item = itemFrom(next.value, count++);
       if (item.to !== '' && ++addressed > GATHER_ADDRESSED_MAX)
         throw bad(`it gives more than ${GATHER_ADDRESSED_MAX} items that are for one responder each`);
+      sum += item.bytes.length;
+      if (sum > GATHER_SCATTER_BYTES_MAX)
+        throw bad(`its first ${count} items have more than ${GATHER_SCATTER_BYTES_MAX} bytes as JSON`);
       const costs = item.bytes.length + item.to.length + ITEM_BYTES;
       if (part.length >= GRANT_UNITS_MAX || bytes + costs > GRANT_BYTES_MAX) {
         yield givenOf(part, false);

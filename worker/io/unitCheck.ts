@@ -13,7 +13,7 @@ export function checkUnit(
   prepared: Ready,
   run: Run,
 ): ParsedUnit | PromiseLike<ParsedUnit> {
-  const parsed = parseUnit(work, prepared, run);
+  const parsed = prepared.parser.parse(run.bytes, run.unit);
   const { schema } = work.options;
   if (!parsed.ok || !schema) return parsed;
   const record = `record ${run.unit + 1}`;
@@ -33,12 +33,6 @@ export function checkUnit(
   } catch (error) {
     return broke(error);
   }
-}
-
-/** A unit as it came; where all responders are asked the same, that is the request. */
-export function parseUnit(work: WorkDefinition, prepared: Ready, run: Run): ParsedUnit {
-  if (work.gather?.scatter.kind === 'labels') return { ok: true, value: prepared.brief };
-  return prepared.parser.parse(run.bytes, run.unit);
 }
 
 export function isPromise(value: unknown): value is PromiseLike<unknown> {

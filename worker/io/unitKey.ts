@@ -2,14 +2,14 @@
 import type { WorkDefinition } from '../../shared/core/work.ts';
 import type { Run } from '../core/held.ts';
 import type { Prepared } from './preparations.ts';
-import { isPromise, parseUnit } from './unitCheck.ts';
+import { isPromise } from './unitCheck.ts';
 
 /** Names a unit; undefined where its work has no key, or where the unit does not have what the key is made of. */
 export function unitKey(work: WorkDefinition, prepared: Prepared, run: Run): string | undefined {
   const { key, schema } = work.options;
   if (!key || !prepared.ok) return undefined;
   try {
-    const parsed = parseUnit(work, prepared, run);
+    const parsed = prepared.parser.parse(run.bytes, run.unit);
     if (!parsed.ok) return undefined;
     // A bad unit has a name too, and a schema that answers later is not waited for: then it is named as it came.
     const checked: unknown = schema?.['~standard'].validate(parsed.value);
