@@ -26,6 +26,18 @@ export const systemClock: Clock = {
   },
 };
 
+/** The system's clock, but so many times as fast, for its timers too: a test of what takes minutes. */
+export function spedUp(speed: number): Clock {
+  const startedMs = Date.now();
+  const origin = performance.now();
+  const monoMs = (): number => performance.now() * speed;
+  return {
+    monoMs,
+    wallMs: () => startedMs + Math.round(monoMs() - origin * speed),
+    setTimer: (ms, fn) => systemClock.setTimer(ms / speed, fn),
+  };
+}
+
 type FakeTimer = { dueMs: number; fn: () => void };
 
 /** A clock that a test moves by hand. Both times start at `startMs` and move together. */

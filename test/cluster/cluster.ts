@@ -6,7 +6,6 @@ import { randomBytes } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { performance } from 'node:perf_hooks';
 import type { EpicRecord } from '../../master/core/records.ts';
 import type { Batch, SourceSpec } from '../../master/core/source.ts';
 import type { CoreSettings } from '../../master/core/state.ts';
@@ -17,7 +16,7 @@ import { Spool } from '../../master/io/spool.ts';
 import { MemoryStore } from '../../master/io/stores/memory.ts';
 import type { WorkDefinition } from '../../shared/core/work.ts';
 import type { Bus } from '../../shared/io/bus.ts';
-import { type Clock, systemClock } from '../../shared/io/clock.ts';
+import { type Clock, spedUp } from '../../shared/io/clock.ts';
 import { silentLog } from '../../shared/io/log.ts';
 import type { EpicStatus } from '../../shared/protocol/api.ts';
 import { WorkerRuntime } from '../../worker/io/runtime.ts';
@@ -69,7 +68,7 @@ export class Cluster {
     this.#spool = spool;
     this.dir = dir;
     this.briefs = briefs;
-    this.#clock = fastClock(parts.speed ?? 1);
+    this.#clock = spedUp(parts.speed ?? 1);
     const read = spool.read.bind(spool);
     spool.read = (source, offset, first, limits): Promise<Batch> => {
       this.reads.push({ source, offset });
@@ -220,15 +219,4 @@ class Recording extends MemoryStore {
     this.all.push(...records);
     return super.append(records);
   }
-}
-
-function fastClock(speed: number): Clock {
-  const startedMs = Date.now();
-  const monoMs = (): number => performance.now() * speed;
-  const origin = monoMs();
-  return {
-    monoMs,
-    wallMs: () => startedMs + Math.round(monoMs() - origin),
-    setTimer: (ms, fn) => systemClock.setTimer(ms / speed, fn),
-  };
 }

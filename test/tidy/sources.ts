@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 export const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 
 /** Folders whose code runs for a user; `test`, `bench` and `examples` only use it. */
-export const PRODUCT = ['master', 'worker', 'shared', 'client', 'cli', 'works'];
+export const PRODUCT = ['master', 'worker', 'shared', 'client', 'cli', 'works', 'testing'];
 
 /** Made by tools or by running; never looked at. */
 const MADE = new Set(['node_modules', 'dist', '.git', '.cache', 'gimmework-data', 'package-lock.json']);

@@ -160,24 +160,29 @@ export class ControlRun {
     });
   }
 
-  /** Waits for users' code. */
+  /** Waits for users' code, for no longer than it may take. */
   async #wait<T>(given: T | PromiseLike<T>): Promise<T> {
     if (!isPromise(given)) return given;
-    let cancel = (): void => {};
-    const late = new Promise<never>((_resolve, reject) => {
-      cancel = this.#ports.setTimer(CONTROL_TIMEOUT_MS, () => {
-        const error = new RetryableError(`it took longer than ${CONTROL_TIMEOUT_MS / 1_000} s`, {
-          code: 'step_timeout',
-        });
-        reject(error);
-        this.#controller.abort(error);
+    const { signal } = this.#controller;
+    let end = (): void => {};
+    const instead = new Promise<never>((_resolve, reject) => {
+      const stopped = (): void => reject(OVER);
+      const cancel = this.#ports.setTimer(CONTROL_TIMEOUT_MS, () => {
+        const message = `it took longer than ${CONTROL_TIMEOUT_MS / 1_000} s`;
+        const late = new RetryableError(message, { code: 'step_timeout' });
+        reject(late);
+        this.#controller.abort(late);
       });
-      this.#controller.signal.addEventListener('abort', () => reject(OVER), { once: true });
+      signal.addEventListener('abort', stopped);
+      end = () => {
+        cancel();
+        signal.removeEventListener('abort', stopped);
+      };
     });
     try {
-      return (await Promise.race([given, late])) as T;
+      return (await Promise.race([given, instead])) as T;
     } finally {
-      cancel();
+      end();
     }
   }
 

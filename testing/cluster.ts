@@ -1,0 +1,212 @@
+/**
+ * A cluster within the process: the real master and real workers, over a link and a store in memory. Owns how they are
+ * wired and ended. Uploads and briefs lie in a folder of their own below the system's for temporary files.
+ */
+import { randomBytes } from 'node:crypto';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
+import { setImmediate as turn } from 'node:timers/promises';
+import { Briefs } from '../master/io/briefs.ts';
+import { MasterRuntime } from '../master/io/runtime.ts';
+import { sealWith } from '../master/io/secret.ts';
+import { Spool } from '../master/io/spool.ts';
+import { MemoryStore } from '../master/io/stores/memory.ts';
+import { type Duration, durationMs } from '../shared/core/duration.ts';
+import { GimmeError } from '../shared/core/errors.ts';
+import type { GatherDefinition } from '../shared/core/gather.ts';
+import { idFrom } from '../shared/core/ids.ts';
+import type { WorkDefinition } from '../shared/core/work.ts';
+import { MemoryNetwork } from '../shared/io/bus/memory.ts';
+import { type Clock, spedUp } from '../shared/io/clock.ts';
+import { createLog, type Log, type LogLevel, silentLog } from '../shared/io/log.ts';
+import { VERSION } from '../shared/io/version.ts';
+import { type EpicStatus, isOver } from '../shared/protocol/api.ts';
+import type { Ranges } from '../shared/protocol/messages.ts';
+import { WorkerRuntime } from '../worker/io/runtime.ts';
+import { manifestOf } from '../worker/main.ts';
+
+/** A worker to start; its name is that by which a scatter addresses it. */
+export type TestWorker = { name?: string; labels?: Record<string, string>; slots?: number };
+
+export type TestClusterOptions = {
+  /** What every worker offers: what `defineWork(...)` and `defineGather(...)` return. */
+  works: readonly { readonly name: string }[];
+  /** How many workers, or which. Defaults to 1; more can be started later. */
+  workers?: number | readonly TestWorker[];
+  /** Units that each worker runs at once, unless it says so itself. Defaults to 16. */
+  slots?: number;
+  /**
+   * How much faster than the wall the time of master and workers goes: deadlines, leases, delays of retries. The
+   * timers of your own steps are not part of it. Defaults to 1.
+   */
+  speed?: number;
+  /** The least that is logged on stderr. Defaults to nothing. */
+  log?: LogLevel;
+};
+
+/** What a gather came to. */
+export type ClusterAnswer<Value> = {
+  /** Every item was answered or declined. */
+  complete: boolean;
+  value: Value;
+  /** Numbers of the items that nobody answered in time, as ranges `[from, to, …]`. */
+  missing: Ranges;
+  /** Items that failed. */
+  failed: number;
+  /** Where the epic stands, with its totals. */
+  status: EpicStatus;
+};
+
+/** Starts a cluster; close it when the test is over, whatever came of it. Throws what the start of a work throws. */
+export async function testCluster(options: TestClusterOptions): Promise<TestCluster> {
+  const dir = await mkdtemp(join(tmpdir(), 'gimmework-test-'));
+  const { workers = 1 } = options;
+  const wanted = typeof workers === 'number' ? Array.from({ length: workers }, () => ({})) : workers;
+  const cluster = new TestCluster(options, dir, await Spool.open(dir), await Briefs.open(dir));
+  try {
+    await cluster.open();
+    for (const worker of wanted) await cluster.addWorker(worker);
+  } catch (error) {
+    await cluster.close();
+    throw error;
+  }
+  return cluster;
+}
+
+export class TestCluster {
+  readonly #works: readonly WorkDefinition[];
+  readonly #slots: number;
+  readonly #dir: string;
+  readonly #spool: Spool;
+  readonly #clock: Clock;
+  readonly #log: Log;
+  readonly #network = new MemoryNetwork();
+  readonly #master: MasterRuntime;
+  readonly #workers: WorkerRuntime[] = [];
+  readonly #broken: Promise<never>;
+
+  /** Use `testCluster`. */
+  constructor(options: TestClusterOptions, dir: string, spool: Spool, briefs: Briefs) {
+    this.#works = options.works as readonly WorkDefinition[];
+    this.#slots = options.slots ?? 16;
+    this.#dir = dir;
+    this.#spool = spool;
+    this.#clock = spedUp(options.speed ?? 1);
+    this.#log = options.log === undefined ? silentLog : createLog({ level: options.log, format: 'text' });
+    let onFatal: (error: unknown) => void = () => {};
+    this.#broken = new Promise((_resolve, reject) => {
+      onFatal = (cause) => reject(new Error('the master of the cluster broke', { cause }));
+    });
+    this.#broken.catch(() => {}); // Told to whoever waits.
+    const parts = { bus: this.#network.master('master'), store: new MemoryStore(() => this.#clock.wallMs()) };
+    const own = { spool, briefs, clock: this.#clock, log: this.#log, newId, seal: sealWith(randomBytes(32)) };
+    this.#master = new MasterRuntime({ id: 'master', ...parts, ...own, onFatal }, { term: 1, records: [] });
+  }
+
+  /** `testCluster` has done this. */
+  async open(): Promise<void> {
+    for (const work of this.#works) await work.options.start?.();
+    await this.#master.open();
+  }
+
+  /** Starts one more worker; it is there for what is asked from now on. */
+  async addWorker({ name, labels = {}, slots = this.#slots }: TestWorker = {}): Promise<void> {
+    const id = newId();
+    const works = this.#works.map(manifestOf);
+    const runtime = new WorkerRuntime({
+      identity: {
+        name: name ?? `worker-${this.#workers.length + 1}`,
+        works,
+        labels,
+        slots,
+        version: VERSION,
+      },
+      works: new Map(this.#works.map((work) => [work.name, work])),
+      bus: this.#network.worker(id),
+      clock: this.#clock,
+      random: Math.random,
+      log: this.#log,
+    });
+    this.#workers.push(runtime);
+    await runtime.open();
+    // Its Hello takes a few turns of the loop.
+    while (!this.#master.workers().some((worker) => worker.id === id)) await turn();
+  }
+
+  /** Submits these units and waits until the epic is over. */
+  async submit(
+    work: { readonly name: string },
+    units: readonly unknown[],
+    brief?: unknown,
+  ): Promise<EpicStatus> {
+    const source = await this.#spool.write('ndjson', linesOf(units), newId());
+    const { id } = await this.#master.submit({ work: work.name, source, brief });
+    return this.#over(id);
+  }
+
+  /**
+   * Asks a gather and waits for what it comes to. What `options` do not say is as the gather says. Throws epic_failed
+   * with the reason where nothing came of it.
+   */
+  async ask<Input, Answer, Value>(
+    gather: GatherDefinition<Input, Answer, Value>,
+    input: Input,
+    options: { deadline?: Duration; enough?: number; quorum?: number } = {},
+  ): Promise<ClusterAnswer<Value>> {
+    const { deadline, ...asked } = options;
+    const deadlineMs = deadline === undefined ? {} : { deadlineMs: durationMs(deadline) };
+    const { id } = await this.#master.gather({ work: gather.name, input, ...asked, ...deadlineMs });
+    const status = await this.#over(id);
+    const result = await this.#master.result(id);
+    if (!result) {
+      const { code, message } = status.fault ?? { code: status.state, message: status.reason ?? '' };
+      throw new GimmeError('epic_failed', `${gather.name} ended without a value: ${code}: ${message}`);
+    }
+    const { complete, missing, failed, value } = result;
+    return { complete, missing, failed, value: JSON.parse(await text(value)) as Value, status };
+  }
+
+  /** Ends workers and master at once, and removes what they wrote. */
+  async close(): Promise<void> {
+    await Promise.all(this.#workers.map((worker) => worker.drain('the cluster is closed', 0)));
+    await this.#master.close();
+    for (const work of this.#works) await work.options.stop?.();
+    await this.#spool.close();
+    await rm(this.#dir, { recursive: true, force: true });
+  }
+
+  async #over(id: string): Promise<EpicStatus> {
+    await this.#until(() => isOver(this.#statusOf(id).state));
+    return this.#statusOf(id);
+  }
+
+  #statusOf(id: string): EpicStatus {
+    return this.#master.epic(id) as EpicStatus;
+  }
+
+  /** Waits until something is so, which is looked at whenever the master changes. */
+  async #until(isSo: () => boolean): Promise<void> {
+    if (isSo()) return;
+    let stop = (): void => {};
+    const seen = new Promise<void>((resolve) => {
+      stop = this.#master.onChange(() => {
+        if (isSo()) resolve();
+      });
+    });
+    try {
+      await Promise.race([seen, this.#broken]);
+    } finally {
+      stop();
+    }
+  }
+}
+
+function newId(): string {
+  return idFrom(randomBytes(15));
+}
+
+async function* linesOf(units: readonly unknown[]): AsyncGenerator<Uint8Array> {
+  for (const unit of units) yield Buffer.from(`${JSON.stringify(unit)}\n`);
+}
