@@ -107,7 +107,12 @@ export const WORKER = {
     env: 'GIMMEWORK_LABELS',
     sentence: 'labels of this worker',
   },
-  name: { kind: 'name', flag: '--name <name>', env: 'GIMMEWORK_NAME', sentence: 'name that people see' },
+  name: {
+    kind: 'name',
+    flag: '--name <name>',
+    env: 'GIMMEWORK_NAME',
+    sentence: 'name that people see, and that gathers address',
+  },
   smtp: {
     kind: 'url',
     flag: '--smtp <url>',

@@ -27,6 +27,8 @@ export type FoldContext<Input = unknown> = ScatterContext & {
   readonly brief: Input;
   /** Numbers of the items that nobody answered in time, as ranges `[from, to, …]`: items are counted from 0. */
   readonly missing: Ranges;
+  /** Whether the item of this number is among them. */
+  readonly isMissing: (item: number) => boolean;
   /** Items whose steps failed for good, and those of which nobody knows. */
   readonly failed: number;
   readonly unknown: number;

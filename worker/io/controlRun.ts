@@ -8,7 +8,7 @@
  */
 
 import type { FoldContext, Gather, ScatterContext } from '../../shared/core/gather.ts';
-import { eachOf } from '../../shared/core/intervalSet.ts';
+import { eachOf, IntervalSet } from '../../shared/core/intervalSet.ts';
 import {
   BRIEF_BYTES_MAX,
   CONTROL_ATTEMPTS_MAX,
@@ -105,11 +105,14 @@ export class ControlRun {
     const { answers, units } = await this.#answers();
     const { missing, failed, unknown, items } = standing;
     const complete = missing.length === 0 && failed === 0 && unknown === 0;
+    const lost = IntervalSet.of(missing);
+    const isMissing = (item: number): boolean => lost.has(item);
     const brief = this.#prepared.brief;
     const context: FoldContext = {
       ...this.#context(),
       brief,
       missing,
+      isMissing,
       failed,
       unknown,
       items,

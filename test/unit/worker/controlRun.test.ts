@@ -1,5 +1,6 @@
 /** One scatter or fold by itself: what it gives, in which parts, and what becomes of it where something is wrong. */
 import assert from 'node:assert/strict';
+import { getEventListeners } from 'node:events';
 import { describe, test } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
 import type { FoldContext, GatherDefinition } from '../../../shared/core/gather.ts';
@@ -93,6 +94,23 @@ describe('time and an abort', () => {
     }
   });
 
+  test('of an item leaves nothing behind when it came', async () => {
+    // Broke: each item that was waited for left a listener on the signal, which made a large scatter slow.
+    const listeners: number[] = [];
+    const rig = new Rig(
+      scatterOf(async function* (_request, { signal }) {
+        for (let i = 0; i < 50; i++) {
+          await turn();
+          listeners.push(getEventListeners(signal, 'abort').length);
+          yield i;
+        }
+      }),
+      'scatter',
+    );
+    assert.deepEqual(await rig.end(), { kind: 'ok' });
+    assert.deepEqual([Math.max(...listeners), rig.clock.timers()], [1, 0]);
+  });
+
   test('the time that the master takes for an answer is not counted', async () => {
     const rig = new Rig(
       scatterOf(() => [1]),
@@ -156,7 +174,8 @@ describe('a fold', () => {
     assert.deepEqual(rig.wanted.slice(0, 3), [-1, 254, 510]);
     assert.deepEqual(texts(rig.given), [String(((9_999 * 10_000) / 2) * 2)]);
     assert.ok(seen);
-    const { missing, failed, unknown, items, complete, brief } = seen;
+    const { missing, failed, unknown, items, complete, brief, isMissing } = seen;
+    assert.deepEqual([0, 1, 2].map(isMissing), [false, true, false]);
     assert.deepEqual({ missing, failed, unknown, items }, input);
     assert.deepEqual([complete, brief, seen.units[9_999]], [false, 'request', 19_998]);
   });
