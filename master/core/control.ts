@@ -122,6 +122,16 @@ export function takeFolded(
   s.touched.add(live);
 }
 
+/** What a scatter or a fold under this token gave cannot be taken, whoever runs it. */
+export function refuseControl(
+  s: MasterState,
+  token: ControlToken,
+  { code, message }: { code: string; message: string },
+): void {
+  const grant = controlGrantOf(s, token, 'scatter') ?? controlGrantOf(s, token, 'fold');
+  if (grant && grant.live.control.grant === grant) fail(s, grant.live, code, message);
+}
+
 /** How a control unit ended on its worker. */
 export function takeControl(s: MasterState, grant: Grant, report: GrantReport): void {
   const { live, control } = grant;

@@ -70,7 +70,8 @@ export class GatherState {
       quorum = manifest.quorum,
     } = this.asked;
     this.deadlineWallMs = this.#submittedWallMs + deadlineMs;
-    this.enough = enough;
+    // Fewer answers than the least that it needs are not enough, wherever the two were said.
+    this.enough = enough === undefined ? undefined : Math.max(enough, quorum ?? 0);
     this.quorum = quorum;
     this.reissueAfterMs = manifest.reissueAfterMs;
   }

@@ -24,7 +24,7 @@ import {
   worksWanting,
 } from './availability.ts';
 import { cancel, closeOverdue } from './closing.ts';
-import { type ControlToken, grantControls, takeFolded, takeScattered } from './control.ts';
+import { type ControlToken, grantControls, refuseControl, takeFolded, takeScattered } from './control.ts';
 import { dispatch } from './dispatch.ts';
 import { finishIfDone } from './finishing.ts';
 import { keepTime, nextDeadline } from './gathering.ts';
@@ -62,6 +62,8 @@ export type MasterInput =
   | { type: 'scattered'; token: ControlToken; source: SourceSpec; items: number; to?: Addresses }
   /** The value that a fold gave is durable. */
   | { type: 'folded'; token: ControlToken; bytes: number; hash: string }
+  /** What a scatter or fold gave cannot be taken. */
+  | { type: 'control-refused'; token: ControlToken; code: string; message: string }
   | { type: 'due'; epic: string; due: DueRows }
   | { type: 'due-failed'; epic: string }
   | { type: 'tick' };
@@ -150,6 +152,8 @@ export class Master {
         return takeScattered(s, input.token, input);
       case 'folded':
         return takeFolded(s, input.token, input);
+      case 'control-refused':
+        return refuseControl(s, input.token, input);
       case 'due':
         return takeDue(s, input.epic, input.due);
       case 'due-failed':

@@ -17,11 +17,18 @@ import {
   GATHER_PAGE_ROWS,
   GATHER_SCATTER_BYTES_MAX,
   GRANT_BYTES_MAX,
+  UNIT_BYTES_MAX,
 } from '../../shared/core/limits.ts';
 import type { Log } from '../../shared/io/log.ts';
 import type { BriefEnvelope } from '../../shared/protocol/api.ts';
 import { prefixed, type UnitBytes } from '../../shared/protocol/codec.ts';
-import type { MasterMessage, Part, Ranges, WantAnswers } from '../../shared/protocol/messages.ts';
+import {
+  CONTROL_UNIT,
+  type MasterMessage,
+  type Part,
+  type Ranges,
+  type WantAnswers,
+} from '../../shared/protocol/messages.ts';
 import { type ControlToken, controlGrantOf } from '../core/control.ts';
 import type { Epic } from '../core/epic.ts';
 import type { MasterInput } from '../core/master.ts';
@@ -72,7 +79,8 @@ export class Gathers {
     if (!controlGrantOf(this.#parts.state, token, kind)) return;
     const upload = this.#uploads.get(key) ?? { next: 0, items: [], to: [], bytes: 0, isEnding: false };
     this.#uploads.set(key, upload);
-    if (upload.isEnding || part.part > upload.next) return;
+    if (upload.isEnding) return;
+    if (part.part > upload.next) return this.#stop(token); // What came before it was lost with a failure.
     if (part.part === upload.next) {
       this.#add(upload, part, units); // G1
       if (part.last) {
@@ -80,7 +88,7 @@ export class Gathers {
         const end = kind === 'fold' ? this.#endFold(token, upload) : this.#endScatter(token, upload, part);
         void end.then(
           () => this.#took(token, part.part), // G2
-          (error: unknown) => this.#broke(key, error),
+          (error: unknown) => this.#broke(key, token, error),
         );
         return;
       }
@@ -144,12 +152,12 @@ export class Gathers {
     const { state, spool, settled, step } = this.#parts;
     if (labels) await this.#ask(token, upload, labels);
     if (upload.bytes > GATHER_SCATTER_BYTES_MAX)
-      throw new GimmeError('too_large', 'its items are over the limit');
+      throw new GimmeError('bad_scatter', `its items have over ${GATHER_SCATTER_BYTES_MAX} bytes`);
     const addressed = upload.to.filter((name) => name !== '').length;
     if (addressed > GATHER_ADDRESSED_MAX)
-      throw new GimmeError('too_large', 'it has too many addressed items');
+      throw new GimmeError('bad_scatter', `over ${GATHER_ADDRESSED_MAX} of its items are addressed`);
     if (upload.items.some(isNoLine))
-      throw new GimmeError('bad_message', 'an item is no JSON value on one line');
+      throw new GimmeError('bad_scatter', 'an item is no JSON value on one line');
     const id = idFrom(randomBytes(15));
     const source = await spool.write('ndjson', linesOf(upload.items), id);
     const to = addressed > 0 || labels ? addressesOf(upload.to) : undefined;
@@ -167,6 +175,12 @@ export class Gathers {
     const { brief, work } = state.ledger.epics.get(token.epic) as Epic;
     const envelope = JSON.parse((await briefs.get(brief)).toString()) as BriefEnvelope;
     const item = Buffer.from(JSON.stringify(envelope.brief));
+    if (item.length > UNIT_BYTES_MAX) {
+      throw new GimmeError(
+        'bad_scatter',
+        `the request has ${item.length} bytes; a broadcast takes ${UNIT_BYTES_MAX}`,
+      );
+    }
     const wanted = Object.entries(labels);
     const names = new Set<string>();
     for (const session of state.sessions.values()) {
@@ -180,7 +194,8 @@ export class Gathers {
 
   async #endFold(token: ControlToken, upload: Upload): Promise<void> {
     const { briefs, settled, step } = this.#parts;
-    if (upload.bytes > BRIEF_BYTES_MAX) throw new GimmeError('too_large', 'its value is over the limit');
+    if (upload.bytes > BRIEF_BYTES_MAX)
+      throw new GimmeError('fold_failed', `its value has over ${BRIEF_BYTES_MAX} bytes`);
     const value = Buffer.concat(upload.items);
     const hash = await briefs.put(value);
     step({ type: 'folded', token, bytes: value.length, hash });
@@ -193,10 +208,20 @@ export class Gathers {
     this.#parts.send(session, { t: 'took', term, n, part }, []);
   }
 
-  /** It was not taken: its sender will report that it has no answer, or be tried again. */
-  #broke(key: string, error: unknown): void {
+  /** What is wrong with it will be wrong again; what the disk refuses may go through another time. */
+  #broke(key: string, token: ControlToken, error: unknown): void {
     this.#uploads.delete(key);
-    this.#parts.log.error('cannot take what a gather gave', { why: String(error) });
+    const message = error instanceof Error ? error.message : String(error);
+    this.#parts.log.error('cannot take what a gather gave', { epic: token.epic, why: message });
+    if (error instanceof GimmeError && !error.retryable) {
+      this.#parts.step({ type: 'control-refused', token, code: error.code, message });
+    } else this.#stop(token);
+  }
+
+  /** Has its worker begin anew. */
+  #stop({ session, epic }: ControlToken): void {
+    const { state, send } = this.#parts;
+    send(session, { t: 'abort', term: state.term, epic, units: [CONTROL_UNIT, CONTROL_UNIT + 1] }, []);
   }
 
   /** What lost its grant comes no more. */

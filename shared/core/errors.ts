@@ -57,6 +57,12 @@ export const ERRORS = {
     false,
     'Nothing was sent: correct what the scatter gives, as the message says, and ask again.',
   ),
+  quorum_missed: row(
+    200,
+    5,
+    false,
+    'Fewer answered than the gather needs; its answers are kept: ask again, with more time or a lower quorum.',
+  ),
   scatter_failed: row(409, 5, false, 'Nothing was sent: the scatter threw at every attempt; ask again.'),
   fold_failed: row(
     409,

@@ -122,6 +122,19 @@ describe('a gather', () => {
     assert.deepEqual(rig.epic('g').fault, { code: 'bad_scatter', message: 'item 3' });
   });
 
+  test('whose scatter gave what cannot be taken fails, and who runs it is told to stop', () => {
+    const rig = new Rig();
+    const source: SourceSpec = { type: 'scatter' };
+    rig.step({ type: 'submit', epic: { epic: 'g', name: 'g', work: 'ask', source, brief: 'b', gather: {} } });
+    rig.hello('w', [gather()], 100);
+    const token = controlOf(rig, 'w');
+    rig.step({ type: 'control-refused', token: { ...token, n: token.n + 1 }, code: 'x', message: 'another' });
+    assert.equal(rig.epic('g').state, 'running');
+    rig.step({ type: 'control-refused', token, code: 'bad_scatter', message: 'too much' });
+    assert.deepEqual([rig.epic('g').state, rig.epic('g').fault?.code], ['failed', 'bad_scatter']);
+    assert.equal(rig.sent('abort', 'w').length, 1);
+  });
+
   test('whose fold fails again and again fails with its answers kept', () => {
     const rig = new Rig({ leaseMs: 60_000 });
     const token = scattered(rig, 1);
