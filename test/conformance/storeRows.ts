@@ -166,6 +166,30 @@ function paging(withRig: WithRig): void {
     assert.deepEqual(await store.units({ epic: 'c', ...ALL }), []);
   });
 
+  withRig('the answers of a gather come by pages, also among units that have none', async (rig) => {
+    const store = await rig.reopen();
+    await store.open();
+    const units = Array.from({ length: 12 }, (_, unit) => unit);
+    const saved = units
+      .slice(0, 6)
+      .map((unit) => ({ unit, step: 1, key: `k${unit}`, data: dataOf(unit, '1') }));
+    const ok = units.filter((unit) => unit % 3 > 0);
+    const answered = ok.map((unit) => ({ unit, data: { bytes: bytesOf(`"answer ${unit}"`) } }));
+    const failed = units.filter((unit) => unit % 3 === 0).map((unit) => fault(unit));
+    await store.append([
+      { k: 'saved', epic: 'a', units: saved },
+      { k: 'settled', epic: 'a', succeeded: ok.flatMap((unit) => [unit, unit + 1]), answered, failed },
+    ]);
+    const query = { epic: 'a', states: ['answered'], limit: 5 } as const;
+    const first = await store.units(query);
+    assert.deepEqual(unitsOf(first), [1, 2, 4, 5, 7]);
+    assert.deepEqual(unitsOf(await store.units({ ...query, after: 7 })), [8, 10, 11]);
+    assert.deepEqual(first[2]?.data, { bytes: bytesOf('"answer 4"') });
+    const both = await store.units({ ...query, states: ['answered', 'failed'], after: 4 });
+    assert.deepEqual(unitsOf(both), [5, 6, 7, 8, 9]);
+    assert.deepEqual(unitsOf(await store.units({ epic: 'a', states: ['failed'], limit: 2 })), [0, 3]);
+  });
+
   withRig('a page of large units is whole, and appends made meanwhile do not wait for it', async (rig) => {
     const store = await rig.reopen();
     await store.open();

@@ -131,16 +131,19 @@ export class SqliteRows {
     }
   }
 
-  /** The first `count` rows, in the order of their units, that the best index gives for a query: some may not fit it. */
-  #matching({ epic, states, code, key, after = -1 }: RowsQuery, count: number): Unit[] {
-    const select = (where: string, ...values: string[]): Unit[] => {
+  /**
+   * The first `count` rows, in the order of their units, that the best index gives for a query: some may not fit it.
+   * They are read as they are asked for: a page may be a small part of them.
+   */
+  #matching({ epic, states, code, key, after = -1 }: RowsQuery, count: number): Iterable<Unit> {
+    const select = (where: string, ...values: string[]): IterableIterator<Unit> => {
       const sql = `SELECT id, ${COLUMNS} FROM units WHERE epic = ? AND ${where} AND unit > ? ORDER BY unit LIMIT ?`;
-      return this.#database.prepare(sql).all(epic, ...values, after, count) as Unit[];
+      return this.#database.prepare(sql).iterate(epic, ...values, after, count) as IterableIterator<Unit>;
     };
     if (key !== undefined) return select('key = ?', key);
-    if (!states || states.some((state) => state === 'parked' || state === 'running')) return select('true');
+    if (!states?.every((state) => state === 'failed' || state === 'unknown')) return select('true');
     if (code !== undefined) return select(`code = ? AND ${ENDED}`, code);
-    const found = states.flatMap((state) => select(`state = ? AND ${ENDED}`, state));
+    const found = states.flatMap((state) => [...select(`state = ? AND ${ENDED}`, state)]);
     return found.sort((a, b) => a.unit - b.unit).slice(0, count);
   }
 }
