@@ -1,0 +1,35 @@
+/**
+ * A master or a worker of an example, as a process. Its one argument is JSON; it writes a line when it is ready and
+ * ends at a signal, or when its parent is gone. It is what `gimme master` and `gimme worker` start, with a lease and a
+ * heartbeat that suit something that ends within a minute.
+ */
+import { print } from '../cli/output.ts';
+import { stopped } from '../cli/signals.ts';
+import { loadWorks } from '../cli/works.ts';
+import { startMaster } from '../master/main.ts';
+import { createLog } from '../shared/io/log.ts';
+import { startWorker } from '../worker/main.ts';
+
+export type NodeConfig =
+  | { role: 'master'; port: number; dataDir: string; leaseMs: number; heartbeatMs: number }
+  | { role: 'worker'; master: string; works: string; slots: number; heartbeatMs: number };
+
+const config = JSON.parse(process.argv[2] ?? '') as NodeConfig;
+const log = createLog({ level: 'warn', format: 'text' });
+const stop = stopped();
+
+if (config.role === 'master') {
+  const { port, dataDir, leaseMs, heartbeatMs } = config;
+  const settings = { leaseMs, heartbeatMs };
+  const master = await startMaster({ host: '127.0.0.1', port, dataDir, log, settings });
+  print(master.url);
+  await stop;
+  await master.stop();
+} else {
+  const { master, slots, heartbeatMs } = config;
+  const { works, modules } = await loadWorks([config.works], { smtp: undefined, retryFirstMs: undefined });
+  const worker = await startWorker({ master, works, modules, slots, labels: {}, log, heartbeatMs });
+  print(worker.id);
+  await worker.drain(await stop);
+}
+process.exit(0);
