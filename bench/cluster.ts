@@ -52,7 +52,7 @@ export type EpicRun = Parts & {
   totals: EpicStatus['totals'];
 };
 
-type Started = { client: Client; master: Child; nats: Nats | undefined; parts: Parts };
+type Started = { client: Client; master: Child; nats: Nats | undefined; parts: Parts; dataDir: string };
 
 const WORKERS = 2;
 const SLOTS = 16;
@@ -60,9 +60,10 @@ const START_MS = 20_000;
 
 export class Cluster {
   readonly client: Client;
-  readonly master: Child;
   /** What the master says it runs on. */
   readonly parts: Parts;
+  readonly dataDir: string;
+  #master: Child;
   readonly #place: Place;
   readonly #options: ClusterOptions;
   readonly #nats: Nats | undefined;
@@ -73,12 +74,14 @@ export class Cluster {
   #fail: (error: Error) => void = () => {};
   #started = 0;
 
-  private constructor(place: Place, options: ClusterOptions, { client, master, nats, parts }: Started) {
+  private constructor(place: Place, options: ClusterOptions, started: Started) {
+    const { client, master, nats, parts, dataDir } = started;
     this.#place = place;
     this.#options = options;
     this.client = client;
-    this.master = master;
+    this.#master = master;
     this.parts = parts;
+    this.dataDir = dataDir;
     this.#nats = nats;
     this.#failed = new Promise((_, reject) => {
       this.#fail = reject;
@@ -91,16 +94,34 @@ export class Cluster {
   /** Starts a master and its workers; resolves once all are connected. */
   static async start(place: Place, options: ClusterOptions): Promise<Cluster> {
     const nats = options.link === 'nats' ? await startNats(place) : undefined;
-    const args = ['master', '--listen', '127.0.0.1:0', '--data', place.newFolder(), '--log-level', 'warn'];
-    if (nats) args.push('--nats', nats.url);
+    const dataDir = place.newFolder();
+    const args = masterArgs(dataDir, '127.0.0.1:0', nats);
     const master = place.gimme('master', args, profileArgs(options.profiles, 'master'));
-    const said = /(http:\/\/\S+) +store (.+?) {2,}link (.+)/.exec(await master.line());
-    if (!said) throw new Error('the master did not say where it listens');
-    const [, url = '', store = '', link = ''] = said;
+    const { url, parts } = await readiness(master);
     const client = new Client({ master: url });
-    const cluster = new Cluster(place, options, { client, master, nats, parts: { store, link } });
+    const cluster = new Cluster(place, options, { client, master, nats, parts, dataDir });
     await cluster.scaleTo(options.workers ?? WORKERS);
     return cluster;
+  }
+
+  get master(): Child {
+    return this.#master;
+  }
+
+  /** Ends the master by `kill -9`; the workers stay and look for it. */
+  async killMaster(): Promise<void> {
+    this.#master.kill();
+    await this.#master.ended;
+  }
+
+  /** Starts a master on what the one before left, where it was; returns how long it took until it was ready. */
+  async startMaster(): Promise<number> {
+    const fromMs = performance.now();
+    const args = masterArgs(this.dataDir, new URL(this.client.master).host, this.#nats);
+    this.#master = this.#place.gimme('master', args);
+    this.#master.failed.catch(this.#fail);
+    await this.whileUp(readiness(this.#master));
+    return performance.now() - fromMs;
   }
 
   get workers(): readonly Child[] {
@@ -165,7 +186,7 @@ export class Cluster {
   /** CPU time that each process has used so far; `client` is the benchmark itself. */
   cpuMs(): CpuMs {
     const { user, system } = process.cpuUsage();
-    const used: CpuMs = { master: this.master.cpuMs() };
+    const used: CpuMs = { master: this.#master.cpuMs() };
     for (const worker of this.#workers) used[worker.name] = worker.cpuMs();
     if (this.#nats) used['nats'] = this.#nats.child.cpuMs();
     used['client'] = (user + system) / 1_000;
@@ -174,7 +195,7 @@ export class Cluster {
 
   /** What the processes complained of, if anything. */
   complaints(): string[] {
-    return [this.master, ...this.#workers, ...this.#left].flatMap((child) =>
+    return [this.#master, ...this.#workers, ...this.#left].flatMap((child) =>
       child.complaints().map((line) => `${child.name}: ${line}`),
     );
   }
@@ -182,7 +203,7 @@ export class Cluster {
   /** Stops everything. The workers stay listed: what they printed last is still to be read. */
   async stop(): Promise<void> {
     await Promise.all(this.#workers.map((worker) => worker.stop()));
-    await this.master.stop();
+    await this.#master.stop();
     await this.#nats?.child.stop();
   }
 
@@ -244,6 +265,19 @@ export class Cluster {
     }
     throw new Error(`the workers were not there within ${START_MS} ms`);
   }
+}
+
+function masterArgs(dataDir: string, listen: string, nats: Nats | undefined): string[] {
+  const args = ['master', '--listen', listen, '--data', dataDir, '--log-level', 'warn'];
+  return nats ? [...args, '--nats', nats.url] : args;
+}
+
+/** Waits until a master takes epics and workers, which it says in one line. */
+async function readiness(master: Child): Promise<{ url: string; parts: Parts }> {
+  const said = /(http:\/\/\S+) +store (.+?) {2,}link (.+)/.exec(await master.line());
+  if (!said) throw new Error('the master did not say where it listens');
+  const [, url = '', store = '', link = ''] = said;
+  return { url, parts: { store, link } };
 }
 
 /** Throws unless an epic finished and every unit succeeded. */

@@ -24,24 +24,28 @@ export type BenchOptions = {
   peers: boolean;
   peerUnits: number;
   concurrency: number;
-  /** memory: units of the smaller run, and where units come from. */
+  /** memory: units of the smaller run; memory and recovery: where units come from. */
   base: number;
   source: 'upload' | 'range';
   /** sessions: sessions of the larger run, over all processes. */
   sessions: number;
   /** scale: how long the mail server waits before each reply. */
   latencyMs: number;
+  /** parked: how long the parked units wait. */
+  delayMs: number;
 };
 
 export const USAGE = `npm run bench -- <name> [options]
   dispatch     units that do nothing: the cost of pulling, beside BullMQ
   memory       a master's memory and queues under 5,000,000 units, beside 50,000
+  parked       a master while 100,000 of 2,100,000 units wait two hours, and its restart
+  recovery     a master killed at 90 % of 10,000,000 units, and the one that goes on
   newsletter   mails sent by SMTP
   scale        mails per second as workers join and leave during one newsletter
   sessions     a master's cost per unit with 200 worker sessions, beside 2
 
   --units N        units of the (larger) run
-  --runs N         repetitions of dispatch, memory and sessions (3)
+  --runs N         repetitions of dispatch, memory, parked and sessions (3)
   --workers N      worker processes (2; scale and sessions: 8, at most)
   --slots N        slots of each (16; scale: 4)
   --link KIND      ws or nats (ws; scale and sessions: nats)
@@ -52,7 +56,8 @@ export const USAGE = `npm run bench -- <name> [options]
   --peer-units N   dispatch: jobs of one BullMQ run (60,000)
   --concurrency N  dispatch: concurrency of one BullMQ process (50)
   --base N         memory: units of the smaller run (50,000)
-  --source KIND    memory: upload (default) or range
+  --delay MS       parked: how long they wait (7,200,000); up to 120,000 it is waited for
+  --source KIND    memory, recovery: upload (default) or range
   --sessions N     sessions: of the larger run, over all processes (200)
   --latency MS     scale: wait of the mail server before each reply (100)`;
 
@@ -91,6 +96,7 @@ export function readOptions(args: readonly string[]): { name: string; options: B
       source,
       sessions: count('sessions', values.sessions),
       latencyMs: count('latency', values.latency),
+      delayMs: count('delay', values.delay),
     },
   };
 }
@@ -116,6 +122,7 @@ function parsed(args: readonly string[]) {
         source: { type: 'string', default: 'upload' },
         sessions: { type: 'string', default: '200' },
         latency: { type: 'string', default: '100' },
+        delay: { type: 'string', default: '7200000' },
       },
     });
   } catch (cause) {
