@@ -14,6 +14,7 @@
 import { assert, unreachable } from '../../shared/core/errors.ts';
 import { countOf, eachOf, IntervalSet } from '../../shared/core/intervalSet.ts';
 import { FAULT_CODES_MAX } from '../../shared/core/limits.ts';
+import { ScatteredSet } from '../../shared/core/scatteredSet.ts';
 import type { Totals } from '../../shared/protocol/api.ts';
 import type { Ranges, WorkManifest } from '../../shared/protocol/messages.ts';
 import { restore } from './epicCheckpoint.ts';
@@ -69,7 +70,7 @@ export class Epic {
   /** Settled, parked (E4) or absent. */
   readonly passed = new IntervalSet();
   /** Which of them are parked. */
-  readonly parked = new IntervalSet();
+  readonly parked = new ScatteredSet();
   /** Where units were read, from the first unsettled one on. Forgotten once they and all before are settled. */
   readonly extents: Extent[] = [];
   readonly counts: Record<Outcome, number> = {
@@ -278,7 +279,7 @@ export class Epic {
   #count(outcome: Outcome, units: Ranges | undefined): void {
     if (!units || units.length === 0) return;
     const added = this.passed.addAll(units);
-    assert(added === countOf(units), `epic ${this.id} settles units twice: ${outcome} ${units.join(',')}`); // E2
+    assert(added === countOf(units), `epic ${this.id} settles units twice: ${outcome}`, units); // E2
     this.counts[outcome] += added;
     this.stages.leave(units);
     this.#forget(units);
@@ -357,10 +358,8 @@ export class Epic {
 
   #unpark({ units, resume }: EpicRecordOf<'unparked'>): void {
     this.passed.removeAll(units);
-    assert(
-      this.parked.removeAll(units) === countOf(units),
-      `epic ${this.id} unparks what is not parked: ${units.join(',')}`,
-    );
+    const removed = this.parked.removeAll(units);
+    assert(removed === countOf(units), `epic ${this.id} unparks what is not parked`, units);
     for (let i = 0; i + 2 < resume.length; i += 3) {
       const [unit, attempt, step] = resume.slice(i, i + 3) as [number, number, number];
       this.resume.set(unit, { attempt, step, stored: true });

@@ -5,18 +5,18 @@
  * S1: only units beyond their first step are listed, as intervals: an epic whose units are kept nowhere costs nothing.
  * S2: a unit is at one step.
  */
-import { IntervalSet } from '../../shared/core/intervalSet.ts';
+import { ScatteredSet } from '../../shared/core/scatteredSet.ts';
 import type { Ranges } from '../../shared/protocol/messages.ts';
 
 export class Stages {
   /** By index of a step, from 1 on. */
-  readonly #units = new Map<number, IntervalSet>();
+  readonly #units = new Map<number, ScatteredSet>();
 
   move(unit: number, step: number): void {
-    for (const [at, units] of this.#units) if (at !== step) units.remove(unit, unit + 1); // S2
+    for (const [at, units] of this.#units) if (at !== step) units.removeAll([unit, unit + 1]); // S2
     if (step === 0) return; // S1
-    const units = this.#units.get(step) ?? new IntervalSet();
-    units.add(unit, unit + 1);
+    const units = this.#units.get(step) ?? new ScatteredSet();
+    units.addAll([unit, unit + 1]);
     this.#units.set(step, units);
   }
 
@@ -39,6 +39,10 @@ export class Stages {
   }
 
   restore(entries: readonly [number, Ranges][]): void {
-    for (const [step, units] of entries) this.#units.set(step, IntervalSet.of(units));
+    for (const [step, ranges] of entries) {
+      const units = new ScatteredSet();
+      units.addAll(ranges);
+      this.#units.set(step, units);
+    }
   }
 }

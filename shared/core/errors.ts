@@ -221,7 +221,9 @@ export function unreachable(value: never): never {
   throw new Error(`unreachable: ${JSON.stringify(value)}`);
 }
 
-/** Stops the program when an invariant does not hold; `story` says what led here. */
-export function assert(condition: unknown, story: string): asserts condition {
-  if (!condition) throw new Error(`invariant broken: ${story}`);
+/** Stops the program when an invariant does not hold; `story` says what led here, and `about` what would be long. */
+export function assert(condition: unknown, story: string, about?: unknown): asserts condition {
+  if (condition) return;
+  const told = about === undefined ? '' : `: ${JSON.stringify(about)}`;
+  throw new Error(`invariant broken: ${story}${told}`);
 }

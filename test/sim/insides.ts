@@ -56,7 +56,10 @@ export class Insides {
         epic.unsettledAmong(units).join() === units.join(),
         `${epic.id} counts settled units as waiting`,
       );
-      eachOf(epic.parked.missingFrom(units), (unit) => void counted.push([unit, step]));
+      eachOf(
+        IntervalSet.of(epic.parked.ranges()).missingFrom(units),
+        (unit) => void counted.push([unit, step]),
+      );
     }
     const going = [...epic.resume].filter(([, { step }]) => step > 0);
     const told = going
