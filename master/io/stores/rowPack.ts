@@ -13,23 +13,26 @@ type Put = Extract<RowChange, { op: 'put' }>;
 type PackedPut = { op: 'put'; row: Omit<UnitRow, 'data'>; bytes?: number; state?: number };
 type PackedChange = Exclude<RowChange, Put> | PackedPut;
 
-/** What these records do to the rows; nothing for the most of them, which leave the rows alone. */
+/**
+ * What these records do to the rows; nothing for the most of them, which leave the rows alone. It is made record by
+ * record: the rows of a whole append, alive at one time, grew V8's heap by tens of megabytes.
+ */
 export function packRows(records: readonly EpicRecord[]): PackedRows | undefined {
-  const packed: PackedChange[] = [];
+  const texts: string[] = [];
   const parts: Uint8Array[] = [];
   for (const record of records) {
-    for (const change of rowChanges(record)) {
-      if (change.op !== 'put') {
-        packed.push(change);
-        continue;
-      }
-      const { data, ...row } = change.row;
-      packed.push({ op: 'put', row, ...sizesOf(data) });
-      if (data) parts.push(data.bytes);
-      if (data?.state) parts.push(data.state);
-    }
+    const packed = rowChanges(record).map((change) => packedChange(change, parts));
+    if (packed.length > 0) texts.push(JSON.stringify(packed).slice(1, -1));
   }
-  return packed.length === 0 ? undefined : { changes: JSON.stringify(packed), block: joined(parts) };
+  return texts.length === 0 ? undefined : { changes: `[${texts.join(',')}]`, block: joined(parts) };
+}
+
+function packedChange(change: RowChange, parts: Uint8Array[]): PackedChange {
+  if (change.op !== 'put') return change;
+  const { data, ...row } = change.row;
+  if (data) parts.push(data.bytes);
+  if (data?.state) parts.push(data.state);
+  return { op: 'put', row, ...sizesOf(data) };
 }
 
 export function unpackRows({ changes, block }: PackedRows): RowChange[] {
