@@ -9,7 +9,7 @@ import type { ImportOptions } from './import.ts';
 import { importKilled, type Killed, type Victim } from './kills.ts';
 import { type Measured, measurePulled, measureSerial, type Pulled, type Sample } from './speed.ts';
 
-/** One after the other all of them would take minutes: so many are measured, or an eighth of all. */
+/** One after the other all of them would take minutes: so many are measured, or a sixteenth of all. */
 const SERIAL_REPORTS = 40;
 const RATIO_MIN = 5;
 const VICTIMS: Victim[] = ['worker', 'master', 'worker', 'master', 'both'];
@@ -43,7 +43,7 @@ async function first(): Promise<string[]> {
   print(
     `api      ${perSecond} a second for each client, then 429 + Retry-After; also 5xx, resets, slow bodies`,
   );
-  const serial = await measureSerial(options, Math.min(SERIAL_REPORTS, Math.ceil((clients * days) / 8)));
+  const serial = await measureSerial(options, Math.min(SERIAL_REPORTS, Math.ceil((clients * days) / 16)));
   print(`serial   ${speedOf(serial)}`);
   const pulled = await measurePulled(options);
   const ratio = pulled.perSecond / serial.perSecond;
