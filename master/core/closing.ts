@@ -33,11 +33,6 @@ export function close(
   if (epic.gather?.phase === 'scatter') {
     s.record({ k: 'horizon', epic: epic.id, to: 0, offset: 0, end: true });
   }
-  const { grant: control } = live.control;
-  if (control) {
-    s.abort(control.session, epic.id);
-    s.dropGrant(control);
-  }
   const never = live.takeUngranted();
   if (never.length > 0) s.settle(live, { [as]: never });
   // Of before a restart: whoever comes back with them is told to stop.
@@ -92,9 +87,12 @@ export function finish(
   how: Pick<EpicRecordOf<'epic-finished'>, 'outcome' | 'fault'>,
 ): void {
   const { grant } = live.control;
+  if (grant) {
+    s.abort(grant.session, live.epic.id);
+    s.dropGrant(grant);
+  }
   s.record({ k: 'epic-finished', epic: live.epic.id, ...how, wallMs: s.now.wallMs });
   s.live.delete(live.epic.id);
   s.granting.delete(live);
   s.gathers.delete(live);
-  if (grant && live.epic.state === 'cancelled') s.abort(grant.session, live.epic.id);
 }

@@ -7,7 +7,11 @@
  * O3: a control grant is dropped wherever grants are (lease, lost message, goodbye), and then wanted again.
  */
 import { IntervalSet } from '../../shared/core/intervalSet.ts';
-import { CONTROL_ATTEMPTS_MAX, CONTROL_RETRY_FIRST_MS } from '../../shared/core/limits.ts';
+import {
+  CONTROL_ATTEMPTS_MAX,
+  CONTROL_RETRY_FIRST_MS,
+  RETRY_DELAY_MS_MAX,
+} from '../../shared/core/limits.ts';
 import { prefixed } from '../../shared/protocol/codec.ts';
 import { CONTROL_UNIT, type Control, type GrantReport, type Work } from '../../shared/protocol/messages.ts';
 import { fail } from './gathering.ts';
@@ -24,12 +28,18 @@ export type ControlToken = { session: string; epic: string; term: number; n: num
 
 const UNITS = [CONTROL_UNIT, CONTROL_UNIT + 1] as const;
 
-/** What this epic needs to have run beside its units now. */
-function wantedOf({ epic }: LiveEpic): Control | undefined {
-  const { gather, closing, paused } = epic;
-  if (!gather || !epic.active || paused !== undefined) return undefined;
+/** What this epic cannot go on without, beside its units. */
+function lackedBy({ epic }: LiveEpic): Control | undefined {
+  const { gather, closing } = epic;
+  if (!gather || !epic.active) return undefined;
   if (gather.phase === 'scatter') return closing === undefined ? 'scatter' : undefined;
   return gather.phase === 'fold' && gather.result === undefined ? 'fold' : undefined;
+}
+
+/** What of it is to be run now. No pause holds up the fold of what its deadline has closed (G7). */
+function wantedOf(live: LiveEpic): Control | undefined {
+  const { paused, closing } = live.epic;
+  return paused === undefined || closing !== undefined ? lackedBy(live) : undefined;
 }
 
 /** Grants what is wanted of control to sessions with credit. */
@@ -102,7 +112,7 @@ export function takeScattered(
 ): void {
   const grant = controlGrantOf(s, token, 'scatter');
   const live = grant?.live;
-  if (!live || wantedOf(live) !== 'scatter') return;
+  if (!live || lackedBy(live) !== 'scatter') return;
   s.record({ k: 'scattered', epic: live.epic.id, source, items, ...(to && { to }) });
   live.control = freshControl();
   s.touched.add(live);
@@ -116,9 +126,10 @@ export function takeFolded(
 ): void {
   const grant = controlGrantOf(s, token, 'fold');
   const live = grant?.live;
-  if (!live || wantedOf(live) !== 'fold') return;
+  if (!live || lackedBy(live) !== 'fold') return;
   const { bytes, hash } = value;
   s.record({ k: 'folded', epic: live.epic.id, bytes, hash });
+  live.control = freshControl(); // What its worker says of it from now on changes nothing.
   s.touched.add(live);
 }
 
@@ -147,7 +158,8 @@ export function takeControl(s: MasterState, grant: Grant, report: GrantReport): 
     const why = later ? `it failed ${CONTROL_ATTEMPTS_MAX} times: ${later.code}` : 'nothing of it arrived';
     return fail(s, live, `${control}_failed`, why);
   }
-  live.control.retryAtMs = s.listenedMs + Math.max(later?.delayMs ?? 0, CONTROL_RETRY_FIRST_MS);
+  const delayMs = Math.min(later?.delayMs ?? 0, RETRY_DELAY_MS_MAX);
+  live.control.retryAtMs = s.listenedMs + Math.max(delayMs, CONTROL_RETRY_FIRST_MS);
 }
 
 export function freshControl(): LiveEpic['control'] {

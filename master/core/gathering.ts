@@ -12,7 +12,7 @@ export function answersOf({ epic }: LiveEpic): number {
   return epic.counts.succeeded + epic.counts.skipped;
 }
 
-/** Ends intake where it is time to; gives units without an answer to others. */
+/** Ends intake where it is time to. */
 export function keepTime(s: MasterState, live: LiveEpic): void {
   const { epic } = live;
   const { gather } = epic;
@@ -26,14 +26,15 @@ export function keepTime(s: MasterState, live: LiveEpic): void {
   if (gather.enough !== undefined && answersOf(live) >= gather.enough) {
     return close(s, live, { reason: `${gather.enough} answers are enough`, as: 'missing' });
   }
-  if (gather.reissueAfterMs !== undefined && epic.effectFree && gather.to.size === 0) reissue(s, live);
 }
 
 /** When the next of the gathers must be looked at, by the wall clock. */
 export function nextDeadline(s: MasterState): number {
   let next = Number.POSITIVE_INFINITY;
   for (const { epic } of s.gathers) {
-    if (epic.closing === undefined) next = Math.min(next, epic.gather?.deadlineWallMs ?? next);
+    // One that is complete waits for its fold, and not for its deadline any more.
+    if (epic.closing !== undefined || epic.gather?.phase === 'fold') continue;
+    next = Math.min(next, epic.gather?.deadlineWallMs ?? next);
   }
   return next;
 }
@@ -53,11 +54,6 @@ export function startFold(s: MasterState, live: LiveEpic): void {
 /** Ends a gather that cannot be ended well; its answers are kept. */
 export function fail(s: MasterState, live: LiveEpic, code: string, message: string): void {
   const { epic } = live;
-  const { grant } = live.control;
-  if (grant) {
-    s.abort(grant.session, epic.id);
-    s.dropGrant(grant);
-  }
   if (!epic.drained && epic.gather?.phase === 'scatter') {
     s.record({ k: 'horizon', epic: epic.id, to: epic.read, offset: epic.offset, end: true });
   }
@@ -68,8 +64,10 @@ export function fail(s: MasterState, live: LiveEpic, code: string, message: stri
  * Units that a worker has had for long without an answer become ready for others; that worker may still answer: the
  * first answer counts (T1).
  */
-function reissue(s: MasterState, live: LiveEpic): void {
-  const afterMs = live.epic.gather?.reissueAfterMs ?? Number.POSITIVE_INFINITY;
+export function reissue(s: MasterState, live: LiveEpic): void {
+  const { gather, closing, effectFree } = live.epic;
+  const afterMs = gather?.reissueAfterMs;
+  if (afterMs === undefined || closing !== undefined || !effectFree || gather?.to.size) return;
   for (const grant of [...live.grants]) {
     if (grant.grantedMs === undefined || s.listenedMs - grant.grantedMs < afterMs) continue;
     const session = s.sessions.get(grant.session);

@@ -80,6 +80,11 @@ function dropLost(s: MasterState, session: Session, { held, older = [] }: Heartb
     clearBegun(s, session, grant, units);
     s.putBack(grant.live, units);
   }
+  // What it has been told settled it will not report any more.
+  const known = grantKey(s.term, session.lastGrant);
+  for (const key of session.outlived.keys()) {
+    if (key <= known && !keys.has(key)) session.outlived.delete(key);
+  }
 }
 
 /** A begin that its worker dropped, on an answer to one before it, had no effect and must leave no doubt. */
@@ -198,6 +203,10 @@ export function forgetExpired(s: MasterState): boolean {
 export function lapse(s: MasterState, session: Session): void {
   const byEpic = new Map<LiveEpic, IntervalSet>();
   for (const grant of [...session.grants.values()]) {
+    if (grant.control) {
+      s.dropGrant(grant); // It has no units to be listed, and its epic may be over.
+      continue;
+    }
     const units = byEpic.get(grant.live) ?? new IntervalSet();
     units.addAll(grant.units.ranges());
     byEpic.set(grant.live, units);

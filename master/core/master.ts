@@ -27,7 +27,7 @@ import { cancel, closeOverdue } from './closing.ts';
 import { type ControlToken, grantControls, refuseControl, takeFolded, takeScattered } from './control.ts';
 import { dispatch } from './dispatch.ts';
 import { finishIfDone } from './finishing.ts';
-import { keepTime, nextDeadline } from './gathering.ts';
+import { keepTime, nextDeadline, reissue } from './gathering.ts';
 import { expireLeases, forgetExpired, hear, lapse, takeHeartbeat, takeHello } from './leases.ts';
 import { type DueRows, dueFailed, isDue, takeDue, wantDue } from './parking.ts';
 import { pause, resume } from './pausing.ts';
@@ -244,6 +244,7 @@ export class Master {
     for (const live of s.live.values()) {
       closeOverdue(s, live);
       endRecovery(s, live);
+      reissue(s, live);
       if (isDue(s, live) || live.readFault || live.epic.gather) s.touched.add(live);
     }
     recall(s);

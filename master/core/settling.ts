@@ -11,6 +11,7 @@
  * T3: a begin is answered `go` only for units this token holds, after `begun` is durable.
  */
 import { countOf, eachOf, IntervalSet } from '../../shared/core/intervalSet.ts';
+import { RETRY_DELAY_MS_MAX } from '../../shared/core/limits.ts';
 import type { UnitBytes } from '../../shared/protocol/codec.ts';
 import type {
   Begin,
@@ -277,7 +278,7 @@ function takeLater(s: MasterState, about: Case, laters: UnitLater[]): void {
     // Without its bytes it cannot be kept by itself: it is run again as it was.
     if (!data && !about.live.epic.resume.get(unit)?.stored) lost.add(unit, unit + 1);
     else {
-      const dueWallMs = s.now.wallMs + delayMs;
+      const dueWallMs = s.now.wallMs + Math.min(delayMs, RETRY_DELAY_MS_MAX);
       parked.push({ unit, attempt, step, dueWallMs, code, ...(key && { key }), ...(data && { data }) });
     }
   }

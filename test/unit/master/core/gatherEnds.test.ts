@@ -1,0 +1,136 @@
+/** What must not follow from how, when or by whom a gather is ended: each of these broke once. */
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import type { GatherAsked } from '../../../../master/core/records.ts';
+import { CONTROL_UNIT, type GrantReport } from '../../../../shared/protocol/messages.ts';
+import { answer, answers, controlOf, DEADLINE_MS, done, gather, scattered } from './gatherRig.ts';
+import { Rig } from './rig.ts';
+
+/** A gather of one item, answered; returns the number of its fold's grant. */
+function folding(rig: Rig, asked: GatherAsked = {}): number {
+  done(rig, scattered(rig, 1, { asked }));
+  answer(rig, 'w', [0], 2);
+  return controlOf(rig, 'w').n;
+}
+
+function later(n: number, attempt: number, delayMs = 0): GrantReport {
+  return { epic: 'g', term: 7, n, later: [{ unit: CONTROL_UNIT, attempt, step: 0, delayMs, code: 'later' }] };
+}
+
+describe('a fold', () => {
+  test('at its last attempt ends the gather as finished, whatever its worker says of it then', () => {
+    // The report of a fold that was taken counted as one attempt more, and failed what had finished.
+    const rig = new Rig({ leaseMs: 60_000 });
+    let n = folding(rig);
+    for (let attempt = 2; attempt <= 5; attempt++) {
+      rig.gimme('w', n, 100, [later(n, attempt)]);
+      while (rig.sent('work', 'w').length === 0) rig.tick(500);
+      n = controlOf(rig, 'w').n;
+    }
+    const token = { session: 'w', epic: 'g', term: 7, n };
+    rig.step({ type: 'folded', token, bytes: 7, hash: 'h' });
+    assert.equal(rig.epic('g').state, 'finished');
+    done(rig, token);
+    assert.equal(rig.epic('g').state, 'finished');
+    assert.equal(rig.records.filter(({ k }) => k === 'epic-finished').length, 1);
+  });
+
+  test('that was taken cannot fail any more', () => {
+    // A failure that came after its value made a finished epic a failed one.
+    const rig = new Rig({ leaseMs: 60_000 });
+    const n = folding(rig);
+    rig.step({ type: 'folded', token: { session: 'w', epic: 'g', term: 7, n }, bytes: 7, hash: 'h' });
+    const fault = { unit: CONTROL_UNIT, code: 'x', message: 'x', step: '', attempt: 1 };
+    rig.report('w', 'g', n, { failed: [fault] });
+    assert.equal(rig.epic('g').state, 'finished');
+  });
+
+  test('of a cancelled gather cannot fail it any more', () => {
+    // Cancelled after its deadline, its fold was neither stopped nor forgotten.
+    const rig = new Rig({ leaseMs: 60_000 });
+    const token = scattered(rig, 2, { asked: { enough: 1 } });
+    done(rig, token);
+    answer(rig, 'w', [0], 2);
+    const { n } = controlOf(rig, 'w');
+    rig.step({ type: 'cancel', epic: 'g', reason: 'no need' });
+    assert.equal(rig.epic('g').state, 'cancelled');
+    assert.equal(rig.sent('abort', 'w').length, 1);
+    const fault = { unit: CONTROL_UNIT, code: 'x', message: 'x', step: '', attempt: 1 };
+    rig.report('w', 'g', n, { failed: [fault] });
+    assert.equal(rig.epic('g').state, 'cancelled');
+  });
+
+  test('whose worker is lost after its epic was forgotten changes nothing', () => {
+    // The lapse wrote a record of an epic that was purged, which ends the master.
+    const rig = new Rig({ leaseMs: 2_000, retentionMs: 500 });
+    const n = folding(rig);
+    rig.step({ type: 'folded', token: { session: 'w', epic: 'g', term: 7, n }, bytes: 7, hash: 'h' });
+    rig.pass(1_500);
+    assert.equal(rig.core.state.ledger.epics.size, 0);
+    rig.pass(5_000);
+    assert.equal(rig.core.state.sessions.get('w')?.expired, true);
+  });
+
+  test('that nobody is there for does not keep the master awake once the deadline has passed', () => {
+    // A complete gather has no deadline to wait for: it was woken each millisecond.
+    const rig = new Rig({ leaseMs: 2_000 });
+    folding(rig);
+    rig.say('w', { t: 'bye', reason: 'gone' });
+    rig.pass(DEADLINE_MS + 1_000);
+    rig.tick(1);
+    assert.ok(rig.out.wakeAt - rig.nowMs > 100, `woken again after ${rig.out.wakeAt - rig.nowMs} ms`);
+  });
+
+  test('is not put off for longer than a retry may be', () => {
+    const rig = new Rig({ leaseMs: 60_000 });
+    const n = folding(rig);
+    rig.gimme('w', n, 100, [later(n, 2, Number.MAX_SAFE_INTEGER)]);
+    const { retryAtMs } = rig.core.state.live.get('g')?.control ?? { retryAtMs: 0 };
+    assert.ok(retryAtMs <= rig.core.state.listenedMs + 30 * 24 * 3_600_000, `at ${retryAtMs}`);
+  });
+});
+
+describe('a paused gather', () => {
+  test('ends at its deadline all the same', () => {
+    // Intake ended, and the fold waited for somebody to resume what no pause could hold up.
+    const rig = new Rig({ leaseMs: 60_000 });
+    const token = scattered(rig, 2, { asked: { deadlineMs: 2_000 } });
+    done(rig, token);
+    answer(rig, 'w', [0], 2);
+    rig.step({ type: 'pause', epic: 'g', reason: 'wait' });
+    const out = rig.pass(2_100);
+    assert.deepEqual(rig.totals('g'), { read: 2, succeeded: 1, missing: 1 });
+    const folds = out.messages.filter(({ message }) => message.t === 'work' && message.control === 'fold');
+    assert.equal(folds.length, 1);
+  });
+
+  test('keeps what its scatter or fold gave meanwhile', () => {
+    // What a worker had worked out was thrown away and asked for again.
+    const rig = new Rig({ leaseMs: 60_000 });
+    const n = folding(rig);
+    rig.step({ type: 'pause', epic: 'g', reason: 'wait' });
+    rig.step({ type: 'folded', token: { session: 'w', epic: 'g', term: 7, n }, bytes: 7, hash: 'h' });
+    assert.equal(rig.epic('g').state, 'finished');
+  });
+});
+
+describe('a reissued unit', () => {
+  test('leaves nothing behind on the session that had it first', () => {
+    // Each reissued grant stayed on its session for as long as that lived.
+    const rig = new Rig({ leaseMs: 60_000 });
+    const manifest = gather({ reissueAfterMs: 1_000 });
+    done(rig, scattered(rig, 2, { manifest }));
+    rig.gimme('w', 2, 0);
+    rig.hello('x', [manifest], 10);
+    rig.tick(900);
+    rig.tick(200);
+    rig.read();
+    const n = rig.sent('work', 'x')[0]?.n ?? 0;
+    rig.gimme('x', n, 10, [answers([0, 1], n)]);
+    const { outlived } = rig.core.state.sessions.get('w') ?? {};
+    rig.beat('w', 2, 0, [2]);
+    assert.equal(outlived?.size, 1, 'it still holds it, and may answer');
+    rig.beat('w', 2, 0, []);
+    assert.equal(outlived?.size, 0);
+  });
+});
