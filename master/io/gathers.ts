@@ -11,14 +11,7 @@ import { Readable } from 'node:stream';
 import { GimmeError } from '../../shared/core/errors.ts';
 import { idFrom } from '../../shared/core/ids.ts';
 import { appendRange } from '../../shared/core/intervalSet.ts';
-import {
-  BRIEF_BYTES_MAX,
-  GATHER_ADDRESSED_MAX,
-  GATHER_PAGE_ROWS,
-  GATHER_SCATTER_BYTES_MAX,
-  GRANT_BYTES_MAX,
-  UNIT_BYTES_MAX,
-} from '../../shared/core/limits.ts';
+import { GATHER_PAGE_ROWS, GRANT_BYTES_MAX, UNIT_BYTES_MAX } from '../../shared/core/limits.ts';
 import type { Log } from '../../shared/io/log.ts';
 import type { BriefEnvelope } from '../../shared/protocol/api.ts';
 import { prefixed, type UnitBytes } from '../../shared/protocol/codec.ts';
@@ -26,18 +19,17 @@ import {
   CONTROL_UNIT,
   type MasterMessage,
   type Part,
-  type Ranges,
   type WantAnswers,
 } from '../../shared/protocol/messages.ts';
 import { type ControlToken, controlGrantOf } from '../core/control.ts';
 import type { Epic } from '../core/epic.ts';
 import type { MasterInput } from '../core/master.ts';
-import type { Addresses } from '../core/records.ts';
 import type { MasterState } from '../core/state.ts';
 import type { GatherResult } from './api.ts';
 import type { Briefs } from './briefs.ts';
 import type { Spool } from './spool.ts';
 import type { Store } from './store.ts';
+import { Upload } from './upload.ts';
 
 export type GatherParts = {
   state: MasterState;
@@ -51,13 +43,12 @@ export type GatherParts = {
   send: (session: string, message: MasterMessage, payload: Uint8Array[]) => void;
 };
 
-/** What came of one control grant so far. */
-type Upload = { next: number; items: Uint8Array[]; to: string[]; bytes: number; isEnding: boolean };
-
 export class Gathers {
   readonly #parts: GatherParts;
   /** By session, term and number of the grant. */
   readonly #uploads = new Map<string, Upload>();
+  /** Folds that a page is being read for. */
+  readonly #reading = new Set<string>();
 
   constructor(parts: GatherParts) {
     this.#parts = parts;
@@ -73,33 +64,39 @@ export class Gathers {
   /** Takes a part of what a scatter or a fold gives. */
   take(session: string, part: Part, units: UnitBytes): void {
     const token: ControlToken = { session, epic: part.epic, term: part.term, n: part.n };
-    const key = `${session}/${part.term}/${part.n}`;
+    const key = keyOf(token);
     const kind = controlGrantOf(this.#parts.state, token, 'fold') ? 'fold' : 'scatter';
     this.#forgetOthers();
     if (!controlGrantOf(this.#parts.state, token, kind)) return;
-    const upload = this.#uploads.get(key) ?? { next: 0, items: [], to: [], bytes: 0, isEnding: false };
+    const upload = this.#uploads.get(key) ?? new Upload(kind);
     this.#uploads.set(key, upload);
-    if (upload.isEnding) return;
+    if (upload.state === 'ending') return;
     if (part.part > upload.next) return this.#stop(token); // What came before it was lost with a failure.
-    if (part.part === upload.next) {
-      this.#add(upload, part, units); // G1
-      if (part.last) {
-        upload.isEnding = true;
-        const end = kind === 'fold' ? this.#endFold(token, upload) : this.#endScatter(token, upload, part);
-        void end.then(
-          () => this.#took(token, part.part), // G2
-          (error: unknown) => this.#broke(key, token, error),
-        );
-        return;
-      }
+    if (part.part < upload.next || upload.state === 'over') return this.#took(token, upload.next - 1); // G1
+    try {
+      upload.add(part, units);
+    } catch (error) {
+      return this.#broke(key, token, error);
     }
-    this.#took(token, upload.next - 1);
+    if (!part.last) return this.#took(token, part.part);
+    upload.state = 'ending';
+    const end = kind === 'fold' ? this.#endFold(token, upload) : this.#endScatter(token, upload, part);
+    void end.then(
+      () => {
+        upload.end();
+        this.#took(token, part.part); // G2
+      },
+      (error: unknown) => this.#broke(key, token, error),
+    );
   }
 
-  /** Sends a page of answers to a fold. */
+  /** Sends a page of answers to a fold; asked again meanwhile it still sends one. */
   async answer(session: string, { epic, term, n, after }: WantAnswers): Promise<void> {
     const { state, store, settled, send, log } = this.#parts;
-    if (!controlGrantOf(state, { session, epic, term, n }, 'fold')) return;
+    const token: ControlToken = { session, epic, term, n };
+    const key = keyOf(token);
+    if (!controlGrantOf(state, token, 'fold') || this.#reading.has(key)) return;
+    this.#reading.add(key);
     try {
       await settled();
       const query = { epic, states: ['answered'] as const, after, limit: GATHER_PAGE_ROWS };
@@ -120,6 +117,8 @@ export class Gathers {
       send(session, { t: 'answers', term, n, after, units, last }, payload);
     } catch (error) {
       log.error('cannot read answers for a fold', { epic, why: String(error) }); // It asks again.
+    } finally {
+      this.#reading.delete(key);
     }
   }
 
@@ -138,35 +137,16 @@ export class Gathers {
     };
   }
 
-  #add(upload: Upload, part: Part, units: UnitBytes): void {
-    upload.next += 1;
-    for (let i = 0; i < units.count; i++) {
-      const item = new Uint8Array(units.at(i));
-      upload.items.push(item);
-      upload.to.push(part.to?.[i] ?? '');
-      upload.bytes += item.length;
-    }
-  }
-
   async #endScatter(token: ControlToken, upload: Upload, { labels }: Part): Promise<void> {
     const { state, spool, settled, step } = this.#parts;
     if (labels) await this.#ask(token, upload, labels);
-    if (upload.bytes > GATHER_SCATTER_BYTES_MAX)
-      throw new GimmeError('bad_scatter', `its items have over ${GATHER_SCATTER_BYTES_MAX} bytes`);
-    const addressed = upload.to.filter((name) => name !== '').length;
-    if (addressed > GATHER_ADDRESSED_MAX)
-      throw new GimmeError('bad_scatter', `over ${GATHER_ADDRESSED_MAX} of its items are addressed`);
-    if (upload.items.some(isNoLine))
-      throw new GimmeError('bad_scatter', 'an item is no JSON value on one line');
     const id = idFrom(randomBytes(15));
-    const source = await spool.write('ndjson', linesOf(upload.items), id);
-    const to = addressed > 0 || labels ? addressesOf(upload.to) : undefined;
-    step({ type: 'scattered', token, source, items: upload.items.length, ...(to && { to }) });
+    const source = await spool.write('ndjson', Readable.from(upload.chunks), id);
+    const { to } = upload;
+    step({ type: 'scattered', token, source, items: upload.items, ...(to && { to }) });
     await settled();
     const taken = state.ledger.epics.get(token.epic)?.source;
     if (taken?.type !== 'spool' || taken.id !== id) await spool.remove(id);
-    upload.items = [];
-    upload.bytes = 0;
   }
 
   /** A broadcast: everybody who is there and has these labels is asked the same, once. */
@@ -187,21 +167,15 @@ export class Gathers {
       if (session.expired || session.draining || !session.works.has(work)) continue;
       if (wanted.every(([label, value]) => session.labels[label] === value)) names.add(session.name);
     }
-    upload.to = [...names].sort();
-    upload.items = upload.to.map(() => item);
-    upload.bytes = item.length * names.size;
+    upload.ask([...names].sort(), item);
   }
 
   async #endFold(token: ControlToken, upload: Upload): Promise<void> {
     const { briefs, settled, step } = this.#parts;
-    if (upload.bytes > BRIEF_BYTES_MAX)
-      throw new GimmeError('fold_failed', `its value has over ${BRIEF_BYTES_MAX} bytes`);
-    const value = Buffer.concat(upload.items);
+    const value = Buffer.concat(upload.chunks);
     const hash = await briefs.put(value);
     step({ type: 'folded', token, bytes: value.length, hash });
     await settled();
-    upload.items = [];
-    upload.bytes = 0;
   }
 
   #took({ session, term, n }: ControlToken, part: number): void {
@@ -240,23 +214,6 @@ export function isComplete({ gather, counts }: Epic): boolean {
   return gather?.items === counts.succeeded + counts.skipped;
 }
 
-async function* linesOf(items: readonly Uint8Array[]): AsyncGenerator<Uint8Array> {
-  for (const item of items) {
-    yield item;
-    yield Buffer.from('\n');
-  }
-}
-
-function isNoLine(item: Uint8Array): boolean {
-  return item.length === 0 || item.includes(0x0a) || item.includes(0x0d);
-}
-
-function addressesOf(to: readonly string[]): Addresses {
-  const byName = new Map<string, number[]>();
-  for (const [unit, name] of to.entries()) {
-    const units = byName.get(name) ?? [];
-    appendRange(units, unit, unit + 1);
-    byName.set(name, units);
-  }
-  return [...byName] as readonly (readonly [string, Ranges])[];
+function keyOf({ session, term, n }: ControlToken): string {
+  return `${session}/${term}/${n}`;
 }
