@@ -89,9 +89,10 @@ export class Master {
     this.#listen(now);
     this.#take(input);
     if (input.type === 'tick') this.#tick();
+    // Before anything is granted: what a gather gives out once its intake is over would be in doubt.
+    for (const live of s.touched) keepTime(s, live);
     dispatch(s);
     for (const live of s.touched) {
-      keepTime(s, live);
       finishIfDone(s, live);
       wantReads(s, live);
       wantDue(s, live);
