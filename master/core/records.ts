@@ -146,7 +146,14 @@ export type EpicRecord =
       rows?: Ranges;
     }
   /** An `unknown` outcome made certain by the token that began it. */
-  | { k: 'resolved'; epic: string; by: Token; succeeded?: Ranges; failed?: RecordedFault[] }
+  | {
+      k: 'resolved';
+      epic: string;
+      by: Token;
+      succeeded?: Ranges;
+      answered?: AnsweredUnit[];
+      failed?: RecordedFault[];
+    }
   | { k: 'begun'; epic: string; by: Token; units: Ranges }
   /** The effect begun on these units certainly did not happen. */
   | { k: 'cleared'; epic: string; units: Ranges }

@@ -74,6 +74,7 @@ export function rowChanges(record: EpicRecord): RowChange[] {
       return [
         ...(record.succeeded ? [{ op: 'drop', epic, units: record.succeeded } as const] : []),
         ...(record.failed ?? []).map((fault) => put(epic, 'failed', fault)),
+        ...(record.answered ?? []).map(({ unit, data }) => answer(epic, unit, data)),
       ];
     case 'parked-cancelled':
       return [{ op: 'drop-parked', epic }];
@@ -115,8 +116,8 @@ export function journaled(record: EpicRecord): EpicRecord {
       return { ...record, units: record.units.map(({ data: _, ...unit }) => unit) };
     case 'settled':
     case 'resolved': {
-      const { failed } = record;
-      const { unknown, answered }: Partial<EpicRecordOf<'settled'>> = record.k === 'settled' ? record : {};
+      const { failed, answered } = record;
+      const { unknown }: Partial<EpicRecordOf<'settled'>> = record.k === 'settled' ? record : {};
       if (!failed && !unknown && !answered) return record;
       const { answered: _, ...rest } = record as EpicRecordOf<'settled'>;
       return {

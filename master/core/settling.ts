@@ -220,7 +220,11 @@ function takeSuccess(s: MasterState, about: Case, units: Ranges, outcome: 'succe
   if (late.length > 0) s.record({ k: 'late', epic, units: late });
   if (outcome === 'skipped') return;
   const certain = resolvable(about, units);
-  if (certain.length > 0) s.record({ k: 'resolved', epic, by: about.by, succeeded: certain });
+  if (certain.length === 0) return;
+  // A fold may have begun with the answers that there were.
+  const answered = about.live.epic.gather?.phase === 'fold' ? [] : answeredOf(about, certain);
+  const more = answered.length > 0 ? { answered } : {};
+  s.record({ k: 'resolved', epic, by: about.by, succeeded: certain, ...more });
 }
 
 /** What these units returned, where that is gathered. */

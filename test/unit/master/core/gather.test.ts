@@ -121,6 +121,39 @@ describe('the end of intake', () => {
     assert.equal(rig.epic('g').state, 'finished');
   });
 
+  test('gives nothing out in the step that it comes with: what nobody had is missing, not in doubt', () => {
+    const rig = new Rig({ leaseMs: 60_000 });
+    const manifest = gather({}, 'at-least-once');
+    const token = scattered(rig, 2, { manifest, to: [['v1', [0, 2]]] });
+    done(rig, token);
+    rig.nowMs += DEADLINE_MS;
+    rig.hello('s1', [manifest], 100, { name: 'v1' });
+    assert.deepEqual(rig.sent('work', 's1'), []);
+    assert.deepEqual(rig.totals('g'), { read: 2, missing: 2 });
+  });
+
+  test('is waited for by one nobody knew of: what it answers is folded', () => {
+    const rig = new Rig();
+    const manifest = gather({}, 'at-most-once');
+    const token = scattered(rig, 2, { manifest });
+    const n = rig.sent('work', 'w')[0]?.n ?? 0;
+    done(rig, token);
+    rig.begin('w', 'g', n, [0, 1]);
+    rig.pass(LEASE_MS + 100);
+    rig.hello('w', [manifest], 0, {
+      lastGrant: n,
+      held: [rig.held('w', n, [0, 2], [0, 2], { epic: 'g', term: 7 })],
+    });
+    assert.deepEqual(rig.totals('g'), { read: 2, unknown: 1, outstanding: 1 });
+    answer(rig, 'w', [0, 1], n);
+    assert.deepEqual(rig.totals('g'), { read: 2, succeeded: 2 });
+    const rows = rig.rows.units({ epic: 'g', states: ['answered'], limit: 9 });
+    assert.deepEqual(
+      rows.map(({ data }) => Buffer.from(data?.bytes ?? []).toString()),
+      ['unit 0', 'unit 1'],
+    );
+  });
+
   test('comes with enough answers, and one that declined has answered', () => {
     const rig = new Rig({ leaseMs: 60_000 });
     const token = scattered(rig, 5, { asked: { enough: 2 } });

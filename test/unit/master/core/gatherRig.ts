@@ -5,6 +5,7 @@ import type { Addresses, GatherAsked } from '../../../../master/core/records.ts'
 import type { SourceSpec } from '../../../../master/core/source.ts';
 import {
   CONTROL_UNIT,
+  type Effect,
   type GatherManifest,
   type GrantReport,
   type WorkManifest,
@@ -13,10 +14,7 @@ import { type Rig, work } from './rig.ts';
 
 export const DEADLINE_MS = 10_000;
 
-export function gather(
-  more: Partial<GatherManifest> = {},
-  effect: 'none' | 'at-least-once' = 'none',
-): WorkManifest {
+export function gather(more: Partial<GatherManifest> = {}, effect: Effect = 'none'): WorkManifest {
   return { ...work('ask', [effect]), gather: { scatter: 'items', deadlineMs: DEADLINE_MS, ...more } };
 }
 
