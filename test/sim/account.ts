@@ -16,7 +16,16 @@ export class Account {
   readonly epic: string;
   read = 0;
   isDrained = false;
+  /** Its work is known. */
+  isFrozen = false;
   isClosing = false;
+  /** What becomes of units without an outcome while it closes. */
+  closingAs: 'cancelled' | 'missing' = 'cancelled';
+  /** Of a gather: its units are known; its answers are frozen; how many units it has. */
+  items: number | undefined;
+  isFolding = false;
+  /** What each unit of a gather answered. */
+  readonly answers = new Map<number, string>();
   state: 'running' | 'finished' | 'failed' | 'cancelled' = 'running';
   readonly outcomes = new Map<number, Outcome>();
   readonly counts: Counts = { succeeded: 0, failed: 0, unknown: 0, skipped: 0, cancelled: 0, missing: 0 };
@@ -37,7 +46,9 @@ export class Account {
   apply(record: EpicRecord): void {
     switch (record.k) {
       case 'epic-submitted':
+        return;
       case 'settings-frozen':
+        this.isFrozen = true;
         return;
       case 'epic-checkpoint':
         throw new Broken('A2', this.epic, undefined, 'wrote a checkpoint as a record');
@@ -56,14 +67,19 @@ export class Account {
       case 'unparked':
         return each(record.units, (unit) => this.#unparked(unit));
       case 'parked-cancelled':
-        for (const unit of this.parked) this.#end(unit, 'cancelled');
+        for (const unit of this.parked) this.#end(unit, this.closingAs);
         this.parked.clear();
         return;
       case 'saved':
         for (const { unit, step } of record.units) this.resume.set(unit, { attempt: 1, step, dueWallMs: 0 });
         return;
       case 'scattered':
+        this.items = record.items;
+        this.isDrained = record.items === 0;
+        return;
       case 'folding':
+        this.isFolding = true;
+        return;
       case 'folded':
       case 'late':
       case 'paused':
@@ -74,6 +90,7 @@ export class Account {
         return this.#expired(record);
       case 'closing':
         this.isClosing = true;
+        this.closingAs = record.as ?? 'cancelled';
         return;
       case 'epic-finished':
         return this.#finished(record);
@@ -94,6 +111,8 @@ export class Account {
     each(record.succeeded, (unit) => this.#end(unit, 'succeeded'));
     each(record.skipped, (unit) => this.#end(unit, 'skipped'));
     each(record.cancelled, (unit) => this.#end(unit, 'cancelled'));
+    each(record.missing, (unit) => this.#end(unit, 'missing'));
+    this.#answered(record);
     for (const { unit } of record.failed ?? []) this.#end(unit, 'failed');
     for (const { unit } of record.unknown ?? []) {
       this.#end(unit, 'unknown');
@@ -101,6 +120,10 @@ export class Account {
       const by = record.by === undefined ? this.begun.get(unit) : undefined;
       if (by !== undefined) this.#takenFrom.set(unit, by);
     }
+  }
+
+  #answered({ answered = [] }: Pick<EpicRecordOf<'settled'>, 'answered'>): void {
+    for (const { unit, data } of answered) this.answers.set(unit, new TextDecoder().decode(data.bytes));
   }
 
   #resolved(record: EpicRecordOf<'resolved'>): void {
@@ -115,6 +138,7 @@ export class Account {
       this.outcomes.set(unit, outcome);
     };
     each(record.succeeded, (unit) => change(unit, 'succeeded'));
+    this.#answered(record);
     for (const { unit } of record.failed ?? []) change(unit, 'failed');
   }
 

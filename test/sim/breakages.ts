@@ -4,9 +4,9 @@
  */
 import { Ledger } from '../../master/core/ledger.ts';
 import type { Master, MasterInput } from '../../master/core/master.ts';
-import type { EpicRecord } from '../../master/core/records.ts';
+import type { AnsweredUnit, EpicRecord } from '../../master/core/records.ts';
 import type { Now, Outgoing, StepOutput } from '../../master/core/state.ts';
-import { IntervalSet } from '../../shared/core/intervalSet.ts';
+import { eachOf, IntervalSet } from '../../shared/core/intervalSet.ts';
 import type { GimmeWork, GrantReport, MasterMessage, Ranges } from '../../shared/protocol/messages.ts';
 
 export type Breakage = {
@@ -36,6 +36,10 @@ export const BREAKAGES: Readonly<Record<string, () => Breakage>> = {
   'leases age while the link is down': () => ({ before: hearingAlways }),
   'a lost grant is never found': () => ({ input: findingNothing }),
   'a unit that waits for its time is never woken': () => ({ output: wakingNobody }),
+  "a scatter's units are granted before its end": () => ({ input: endingEarly }),
+  'late answers are folded': () => ({ output: foldingLate }),
+  'the deadline is forgotten after a restart': () => ({ recovered: forgetDeadlines }),
+  'what is for one responder is given to any': () => ({ before: addressNobody }),
   'some outcomes are told and not recorded': () => ({ output: droppingSettled }),
 };
 
@@ -174,6 +178,35 @@ function droppingSettled(output: StepOutput): StepOutput {
   const keeps = (record: EpicRecord): boolean =>
     record.k !== 'settled' || (record.succeeded?.[0] ?? 1) % 20 !== 0;
   return { ...output, records: output.records.filter(keeps) };
+}
+
+/** Takes each part of a scatter for its last. */
+function endingEarly(input: MasterInput, { state }: Master): MasterInput {
+  if (input.type !== 'message' || input.message.t !== 'part') return input;
+  const isScatter = state.ledger.epics.get(input.message.epic)?.gather?.phase === 'scatter';
+  return isScatter ? { ...input, message: { ...input.message, last: true } } : input;
+}
+
+/** Keeps what came too late with the answers in time. */
+function foldingLate(output: StepOutput): StepOutput {
+  const records = output.records.map((record): EpicRecord => {
+    if (record.k !== 'late') return record;
+    const answered: AnsweredUnit[] = [];
+    const bytes = new TextEncoder().encode('null');
+    eachOf(record.units, (unit) => void answered.push({ unit, data: { bytes } }));
+    return { k: 'settled', epic: record.epic, answered };
+  });
+  return { ...output, records };
+}
+
+function forgetDeadlines({ state }: Master): void {
+  for (const { gather } of state.ledger.epics.values()) {
+    if (gather) gather.deadlineWallMs = Number.MAX_SAFE_INTEGER;
+  }
+}
+
+function addressNobody({ state }: Master): void {
+  for (const { epic } of state.gathers) epic.gather?.to.clear();
 }
 
 function gimmeOf(input: MasterInput): GimmeWork | undefined {

@@ -3,7 +3,8 @@
  * promises after every step. It shares no code with the cores: all arithmetic is its own.
  *
  * What is checked, and where: G1 arithmetic, G2 nothing lost (here); G5 outcomes (`account.ts`); G3, G4, G5, G6
- * holders (`holders.ts`); G8 demand, leases (`demandCheck.ts`); effects in the outside world (`world.ts`).
+ * holders (`holders.ts`); G7 gathers (`gatherCheck.ts`); G8 demand, leases (`demandCheck.ts`); effects in the
+ * outside world (`world.ts`).
  *
  * Y1: what a message states is durable when it leaves: horizons, outcomes, begins.
  * Y2: what was told or is durable is there after a crash, and reads the same.
@@ -11,17 +12,27 @@
  * Y4: on a calm network a crash of the master runs nothing again and makes nothing unknown (G3).
  */
 import type { MasterInput } from '../../master/core/master.ts';
-import type { EpicRecord } from '../../master/core/records.ts';
+import type { EpicRecord, EpicRecordOf } from '../../master/core/records.ts';
+import type { SourceSpec } from '../../master/core/source.ts';
 import type { StepOutput } from '../../master/core/state.ts';
 import type { Totals } from '../../shared/protocol/api.ts';
-import type { Effect, MasterMessage, WorkerMessage } from '../../shared/protocol/messages.ts';
+import {
+  CONTROL_UNIT,
+  type Effect,
+  type MasterMessage,
+  type WorkerMessage,
+} from '../../shared/protocol/messages.ts';
 import type { Run } from '../../worker/core/held.ts';
 import { Account } from './account.ts';
+import type { Answer } from './controls.ts';
 import { DemandCheck } from './demandCheck.ts';
+import { GatherCheck } from './gatherCheck.ts';
+import type { PlannedGather } from './gatherPlan.ts';
 import { Holders } from './holders.ts';
 import type { Plan, PlannedEpic } from './plan.ts';
+import type { Source } from './sources.ts';
 import { Broken, each, type Story, tokenOf } from './story.ts';
-import { effectsOf } from './works.ts';
+import { effectsOf, gatherOf } from './works.ts';
 import { World } from './world.ts';
 
 const WALL_MS = 1_700_000_000_000;
@@ -29,26 +40,47 @@ const WALL_MS = 1_700_000_000_000;
 /** What the master shows of an epic. */
 export type Shown = { state: string; totals: Totals };
 
-type Of = { planned: PlannedEpic; decided: Account; durable: Account; holders: Holders; isTold: boolean };
+type Of = {
+  planned: PlannedEpic;
+  /** Undefined of a gather until its scatter has ended. */
+  source: Source | undefined;
+  decided: Account;
+  durable: Account;
+  holders: Holders;
+  gather: GatherCheck | undefined;
+  isTold: boolean;
+};
+
+export type HistoryParts = {
+  nowMs: () => number;
+  /** By epic; those that scatters gave by their own id. */
+  sources: ReadonlyMap<string, Source>;
+};
 
 export class History {
   readonly demand: DemandCheck;
   readonly #plan: Plan;
   readonly #story: Story;
   readonly #nowMs: () => number;
+  readonly #sources: ReadonlyMap<string, Source>;
   readonly #world: World;
   readonly #epics = new Map<string, Of>();
   readonly #durableRecords: EpicRecord[] = [];
   /** Units that a step has begun on and that nobody handed back since. */
   readonly #started = new Set<string>();
+  /** How often each kind of durable record was seen. */
+  readonly seen: Record<string, number> = {};
   /** Outcomes that each token told, by unit. */
   readonly #told = new Map<string, Set<number>>();
   readonly #unreadable = new Set<string>();
+  /** Responder names of sessions. */
+  readonly #names = new Map<string, string>();
 
-  constructor(plan: Plan, story: Story, nowMs: () => number) {
+  constructor(plan: Plan, story: Story, { nowMs, sources }: HistoryParts) {
     this.#plan = plan;
     this.#story = story;
     this.#nowMs = nowMs;
+    this.#sources = sources;
     this.#world = new World(story);
     this.demand = new DemandCheck(plan.settings.leaseMs);
   }
@@ -65,14 +97,20 @@ export class History {
     if (input.type === 'message') this.#heard(input.from, term, input.message);
     if (input.type === 'read-failed') this.#unreadable.add(input.epic);
     for (const record of output.records) this.#decided(record, from);
-    for (const out of output.messages) if (out.to === 'worker') this.#sends(out.session, out.message);
-    for (const [id, { decided }] of this.#epics) this.#compare(decided, shown(id), 'shows');
+    for (const out of output.messages) {
+      if (out.to === 'worker') this.#sends(out.session, out.message, out.payload);
+    }
+    for (const [id, { decided, gather }] of this.#epics) {
+      this.#compare(decided, shown(id), 'shows');
+      gather?.stepped(WALL_MS + this.#nowMs(), input.type === 'tick');
+    }
   }
 
   /** Records reached the disk. */
   durable(records: readonly EpicRecord[]): void {
     for (const record of records) {
       this.#durableRecords.push(record);
+      this.#count(record);
       this.#of(record.epic).durable.apply(record);
     }
   }
@@ -91,7 +129,16 @@ export class History {
     this.#story.add('*', undefined, 'the master is back');
     this.demand.restart();
     for (const record of this.#durableRecords) this.#of(record.epic).decided = new Account(record.epic);
-    for (const record of this.#durableRecords) this.#of(record.epic).decided.apply(record);
+    for (const of of this.#epics.values()) {
+      of.source = of.planned.source;
+      of.gather?.recover();
+    }
+    for (const record of this.#durableRecords) {
+      const of = this.#of(record.epic);
+      of.decided.apply(record);
+      if (record.k === 'scattered') of.source = this.#sourceOf(record.source);
+      of.gather?.recorded(record, false);
+    }
     const durable = new Set(this.#durableRecords.map(({ epic }) => epic));
     for (const [id, of] of this.#epics) {
       if (!durable.has(id)) {
@@ -108,7 +155,7 @@ export class History {
   /** A message leaves the master. */
   leaves(session: string, message: MasterMessage): void {
     if (message.t === 'settled') return this.#mayForget(session, message);
-    if (message.t !== 'work' || message.units.length === 0) return;
+    if (message.t !== 'work' || message.units.length === 0 || message.control) return;
     const { read } = this.#of(message.epic).durable;
     each(message.units, (unit) => {
       if (unit >= read) throw new Broken('Y1', message.epic, unit, `leaves; the durable horizon is ${read}`);
@@ -123,20 +170,25 @@ export class History {
       const token = tokenOf({ session, term, n });
       const told = this.#told.get(`${epic} ${token}`) ?? new Set();
       this.#told.set(`${epic} ${token}`, told);
-      for (const units of [ok, skipped]) each(units, (unit) => told.add(unit));
-      for (const { unit } of failed) told.add(unit);
+      for (const units of [ok, skipped]) each(units, (unit) => void (unit < CONTROL_UNIT && told.add(unit)));
+      for (const { unit } of failed) if (unit < CONTROL_UNIT) told.add(unit);
     }
   }
 
   /** A worker begins or goes on with a unit (Y3). */
   started(session: string, { unit, bytes, held }: Run): void {
-    const { planned } = this.#of(held.epic);
+    const { source } = this.#of(held.epic);
     this.#story.add(held.epic, [unit, unit + 1], `${tokenIn(session, held)} runs it`);
     this.#started.add(`${held.epic}.${unit}`);
     const text = new TextDecoder().decode(bytes);
-    const expected = planned.source.units[unit];
-    if (text === expected && !planned.source.isBad(unit)) return;
+    const expected = source?.units[unit];
+    if (text === expected && !source?.isBad(unit)) return;
     throw new Broken('Y3', held.epic, unit, `runs with «${text}» and is «${expected}»`);
+  }
+
+  /** A fold has been given these answers. */
+  folds(session: string, { held }: Run, answers: readonly Answer[]): void {
+    this.#of(held.epic).gather?.folds(tokenIn(session, held), answers);
   }
 
   effect(session: string, { unit, held }: Run, effect: Effect): void {
@@ -145,15 +197,15 @@ export class History {
 
   /** Every epic is over: all units have their outcome, the durable ones too, and the effects fit. */
   over(): void {
-    for (const [id, { planned, durable }] of this.#epics) {
+    for (const [id, { planned, source, durable }] of this.#epics) {
       if (durable.state === 'running') throw new Broken('G2', id, undefined, 'is not over');
       const mayBeShort = durable.isClosing && this.#unreadable.has(id);
-      const count = planned.source.units.length;
+      const count = source?.units.length ?? 0;
       if (durable.read !== count && !mayBeShort) {
         throw new Broken('G1', id, undefined, `has read ${durable.read} of ${count} units`);
       }
       for (const [unit, outcome] of durable.outcomes) {
-        if (planned.source.isBad(unit) && outcome !== 'failed') {
+        if (source?.isBad(unit) && outcome !== 'failed') {
           throw new Broken('G1', id, unit, `is bad and ends as ${outcome}`);
         }
       }
@@ -173,22 +225,27 @@ export class History {
 
   #heard(from: string, term: number, message: WorkerMessage): void {
     const isNew = this.demand.heard(from, message);
+    if (message.t === 'hello') this.#names.set(from, message.name);
     if (message.t === 'hello')
       for (const held of message.held) this.#epics.get(held.epic)?.holders.claimed(from, held);
     if (message.t === 'heartbeat' && isNew) {
       for (const { holders } of this.#epics.values()) holders.beat(from, term, message);
     }
+    if (message.t === 'part') this.#epics.get(message.epic)?.gather?.heard(from, message);
     if (message.t !== 'gimme') return;
     for (const report of message.reports) this.#epics.get(report.epic)?.holders.reported(from, report);
   }
 
   #decided(record: EpicRecord, from: string | undefined): void {
     const { epic } = record;
-    if (record.k === 'epic-submitted') this.#enter(epic);
-    const { decided, holders } = this.#of(epic);
+    if (record.k === 'epic-submitted') this.#enter(record);
+    const of = this.#of(epic);
+    const { decided, holders, gather } = of;
     this.#story.record(record, decided.read);
     decided.apply(record);
+    if (record.k === 'scattered') of.source = this.#sourceOf(record.source);
     holders.recorded(record, from);
+    gather?.recorded(record, true);
     if (record.k === 'parked') for (const { unit, data } of record.units) if (data) this.#release(epic, unit);
     if (record.k !== 'lease-expired') return;
     if (record.session !== '-') this.demand.lapsed(record.session, epic);
@@ -196,6 +253,13 @@ export class History {
     for (const units of [record.again, record.unclaimed, record.unknown]) {
       each(units, (unit) => this.#release(epic, unit));
     }
+  }
+
+  #count(record: EpicRecord): void {
+    let what: string = record.k;
+    if (record.k === 'closing') what += record.as === 'missing' ? ': missing' : ': cancelled';
+    if (record.k === 'epic-finished') what += `: ${record.fault?.code ?? record.outcome}`;
+    this.seen[what] = (this.seen[what] ?? 0) + 1;
   }
 
   #release(epic: string, unit: number): void {
@@ -214,13 +278,19 @@ export class History {
     }
   }
 
-  #sends(session: string, message: MasterMessage): void {
+  #sends(session: string, message: MasterMessage, payload: readonly Uint8Array[]): void {
     if (message.t === 'work') {
       this.demand.sent(session, message);
       if (message.units.length === 0) return;
       const token = tokenOf({ session, term: message.term, n: message.n });
+      const { holders, gather } = this.#of(message.epic);
+      if (message.control) {
+        this.#story.add(message.epic, undefined, `${message.control} is granted to ${token}`);
+        return gather?.control(session, message, new TextDecoder().decode(payload[0]?.subarray(4)));
+      }
       this.#story.add(message.epic, message.units, `is granted to ${token}`);
-      this.#of(message.epic).holders.grant(session, message, WALL_MS + this.#nowMs());
+      holders.grant(session, message, WALL_MS + this.#nowMs());
+      gather?.granted(this.#names.get(session) ?? '', message.units);
     }
     if (message.t !== 'proceed') return;
     const { term, n, go } = message;
@@ -265,19 +335,49 @@ export class History {
     throw new Broken(how === 'shows' ? 'G1' : 'Y2', account.epic, undefined, what);
   }
 
-  #enter(id: string): void {
+  #enter({ epic: id, wallMs }: EpicRecordOf<'epic-submitted'>): void {
     const planned = this.#plan.epics.find((epic) => epic.id === id);
     if (!planned || this.#epics.has(id)) throw new Broken('G2', id, undefined, 'is submitted twice');
     const decided = new Account(id);
     const holders = this.#holdersOf(planned, decided);
-    this.#epics.set(id, { planned, decided, durable: new Account(id), holders, isTold: false });
+    const of: Of = {
+      planned,
+      source: planned.source,
+      decided,
+      durable: new Account(id),
+      holders,
+      gather: planned.gather && this.#gatherOf(planned, planned.gather, wallMs),
+      isTold: false,
+    };
+    this.#epics.set(id, of);
   }
 
-  #holdersOf({ work }: PlannedEpic, account: Account, before?: Holders): Holders {
-    const { leaseMs, lookAheadUnits } = this.#plan.settings;
+  #gatherOf({ id, work }: PlannedEpic, planned: PlannedGather, submittedWallMs: number): GatherCheck {
+    return new GatherCheck({
+      epic: id,
+      work,
+      planned,
+      submittedWallMs,
+      decided: () => this.#of(id).decided,
+      durable: () => this.#of(id).durable,
+      unitsOf: (source) => this.#sourceOf(source)?.units ?? [],
+    });
+  }
+
+  #sourceOf(spec: SourceSpec): Source | undefined {
+    return spec.type === 'spool' ? this.#sources.get(spec.id) : undefined;
+  }
+
+  #holdersOf({ work, gather }: PlannedEpic, account: Account, before?: Holders): Holders {
+    const { leaseMs } = this.#plan.settings;
+    // What waits for one responder must not keep the others from what is for them.
+    const isAddressed = gather?.to !== undefined || gather?.labels !== undefined;
+    const lookAheadUnits = isAddressed ? Number.POSITIVE_INFINITY : this.#plan.settings.lookAheadUnits;
+    const reissueAfterMs = isAddressed ? undefined : gatherOf(work)?.reissueAfterMs;
+    const listenedMs = (): number => this.demand.listenedMs;
     const mayDoubt = effectsOf(work).includes('at-most-once');
     const isWaiting = (): boolean => this.demand.listenedMs < leaseMs;
-    return new Holders(account, { lookAheadUnits, mayDoubt, isWaiting }, before);
+    return new Holders(account, { lookAheadUnits, mayDoubt, isWaiting, reissueAfterMs, listenedMs }, before);
   }
 
   #of(epic: string): Of {

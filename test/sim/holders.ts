@@ -23,6 +23,10 @@ export type Rules = {
   mayDoubt: boolean;
   /** Whether holders of before a crash still have time to come back. */
   isWaiting: () => boolean;
+  /** After how long a unit without an answer may be given to another, too. */
+  reissueAfterMs: number | undefined;
+  /** How long this master has listened. */
+  listenedMs: () => number;
 };
 
 export class Holders {
@@ -31,6 +35,8 @@ export class Holders {
   readonly #holder = new Map<number, string>();
   /** All that each token was ever granted. */
   readonly #granted: Map<string, Set<number>>;
+  /** Listening time at which this master granted each token. */
+  readonly #grantedMs = new Map<string, number>();
   /** Read by this master, and neither granted nor settled yet. */
   readonly #untouched = new Set<number>();
   #readTo: number;
@@ -119,6 +125,7 @@ export class Holders {
     const token = tokenOf({ session, term: work.term, n: work.n });
     const units = new Set<number>();
     this.#granted.set(token, units);
+    this.#grantedMs.set(token, this.#rules.listenedMs());
     const again = new Map((work.again ?? []).map((item) => [item.unit, item]));
     each(work.units, (unit) => {
       this.#mayBeGranted(unit, token, wallMs);
@@ -145,7 +152,7 @@ export class Holders {
     if (holder === UNCLEAR) {
       this.#broken('H2', unit, `${to} before whoever held it could come back`);
     }
-    if (holder !== undefined && holder !== UNCLEAR)
+    if (holder !== undefined && holder !== UNCLEAR && !this.#isOverdue(holder))
       this.#broken('H1', unit, `${to} while ${holder} holds it`);
     if (unit >= read) this.#broken('H1', unit, `${to} and was never read`);
     if (outcomes.has(unit)) this.#broken('H1', unit, `${to} and is ${outcomes.get(unit)}`);
@@ -153,6 +160,14 @@ export class Holders {
     if (this.#rules.mayDoubt && begun.has(unit))
       this.#broken('H1', unit, `${to} after ${begun.get(unit)} began it`);
     if (dueWallMs > wallMs) this.#broken('H5', unit, `${to} ${dueWallMs - wallMs} ms too early`);
+  }
+
+  /** Whether who holds it has not answered for so long that another may be asked, too. */
+  #isOverdue(holder: string): boolean {
+    const { reissueAfterMs, listenedMs } = this.#rules;
+    const grantedMs = this.#grantedMs.get(holder);
+    if (reissueAfterMs === undefined || grantedMs === undefined) return false;
+    return listenedMs() - grantedMs >= reissueAfterMs;
   }
 
   #read({ to }: EpicRecordOf<'horizon'>): void {
@@ -192,7 +207,7 @@ export class Holders {
 
 /** All units of a settled record. */
 export function unitsOf(record: EpicRecordOf<'settled'>): Ranges[] {
-  const { succeeded, skipped, cancelled, failed = [], unknown = [] } = record;
+  const { succeeded, skipped, cancelled, missing, failed = [], unknown = [] } = record;
   const listed = [...failed, ...unknown].flatMap(({ unit }) => [unit, unit + 1]);
-  return [succeeded, skipped, cancelled, listed].filter((units) => units !== undefined);
+  return [succeeded, skipped, cancelled, missing, listed].filter((units) => units !== undefined);
 }

@@ -17,6 +17,7 @@ import type { FaultCounts } from './faults.ts';
 import { Process } from './process.ts';
 import type { Source } from './sources.ts';
 import type { Timeline } from './timeline.ts';
+import { Uploads } from './uploads.ts';
 
 const WALL_MS = 1_700_000_000_000;
 const READ_MS = 20;
@@ -27,8 +28,8 @@ export type MasterParts = {
   faults: FaultCounts;
   settings: Partial<CoreSettings>;
   disk: Disk;
-  /** By epic. */
-  sources: ReadonlyMap<string, Source>;
+  /** By epic; those that scatters gave by their own id. */
+  sources: Map<string, Source>;
   /** Units of one read at most. */
   readUnits: number;
   readFails: () => number;
@@ -48,6 +49,7 @@ export class MasterNode {
   readonly process: Process;
   readonly #parts: MasterParts;
   readonly #journal: Journal;
+  readonly #uploads: Uploads;
   /** Records of this process that are durable. */
   #synced = 0;
   #wakeAt = Number.POSITIVE_INFINITY;
@@ -74,6 +76,15 @@ export class MasterNode {
         throw error;
       },
     });
+    this.#uploads = new Uploads({
+      state: this.core.state,
+      disk,
+      spools: parts.sources,
+      written: (then) => this.process.after(dice.between(0, READ_MS), then),
+      whenSynced: (then) => this.#whenSynced(then),
+      step: (input) => this.step(input),
+      send: (session, message, payload) => this.#send({ to: 'worker', session, message, payload, after: 0 }),
+    });
   }
 
   receive(from: string, frame: Uint8Array): void {
@@ -94,8 +105,15 @@ export class MasterNode {
     this.#journal.take(output.records, output.messages, this.core.state.recorded);
     for (const read of output.reads) this.#read(read);
     for (const due of output.dues) this.#due(due);
+    if (given.type === 'message') this.#exchange(given);
     assert(output.wakeAt > monoMs, `the master wakes at ${output.wakeAt}, which is not after ${monoMs}`);
     this.#wake(output.wakeAt);
+  }
+
+  /** What the shell answers, since it has the bytes. */
+  #exchange({ from, message, payload }: Extract<MasterInput, { type: 'message' }>): void {
+    if (message.t === 'part') this.#uploads.take(from, message, payload);
+    if (message.t === 'want-answers') this.#uploads.answer(from, message);
   }
 
   #send(outgoing: Outgoing): void {
@@ -137,7 +155,8 @@ export class MasterNode {
         faults.add('failed read');
         return this.step({ type: 'read-failed', epic, first, message: 'the disk said no', damaged: false });
       }
-      const source = sources.get(epic);
+      const spec = this.core.state.ledger.epics.get(epic)?.source;
+      const source = (spec?.type === 'spool' && sources.get(spec.id)) || sources.get(epic);
       assert(source, `epic ${epic} has no source`);
       this.step({ type: 'batch', epic, batch: source.read(wanted, readUnits) });
     });
@@ -148,16 +167,20 @@ export class MasterNode {
     if (!this.process.move()) return;
     const { dice, disk, faults, readFails } = this.#parts;
     const { epic } = wanted;
-    const upTo = this.core.state.recorded;
     const look = (): void => {
-      if (this.#synced < upTo) return this.process.after(1, look);
       if (dice.chance(readFails())) {
         faults.add('failed read');
         return this.step({ type: 'due-failed', epic });
       }
       this.step({ type: 'due', epic, due: disk.rows.due(wanted) });
     };
-    this.process.after(dice.between(0, READ_MS), look);
+    this.process.after(dice.between(0, READ_MS), () => this.#whenSynced(look));
+  }
+
+  /** Calls back once all records so far are durable. */
+  #whenSynced(then: () => void, upTo = this.core.state.recorded): void {
+    if (this.#synced >= upTo) then();
+    else this.process.after(1, () => this.#whenSynced(then, upTo));
   }
 }
 

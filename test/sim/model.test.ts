@@ -29,9 +29,10 @@ function run(seed: number, options?: SimulationOptions): Result {
 test('promises hold under faults, and everything finishes once they end', { timeout: 3_600_000 }, () => {
   const seen: Record<string, number> = { expired: 0, lostGrants: 0, recalls: 0 };
   for (let seed = 1; seed <= SEEDS; seed++) {
-    const { faults, outcomes, counters } = run(seed);
+    const { faults, outcomes, counters, records } = run(seed);
     const { leasesExpired: expired, grantsLost: lostGrants, recalls } = counters;
-    for (const [what, count] of Object.entries({ ...faults, ...outcomes, expired, lostGrants, recalls })) {
+    const all = { ...faults, ...outcomes, ...records, expired, lostGrants, recalls };
+    for (const [what, count] of Object.entries(all)) {
       seen[what] = (seen[what] ?? 0) + count;
     }
   }
@@ -42,8 +43,14 @@ test('promises hold under faults, and everything finishes once they end', { time
     'unknown',
     'skipped',
     'cancelled',
+    'missing',
     'expired',
     'lostGrants',
+    'scattered',
+    'folded',
+    'late',
+    'closing: missing',
+    'epic-finished: quorum_missed',
   ];
   for (const what of wanted) assert.ok((seen[what] ?? 0) > 0, `the simulation never saw: ${what}`);
 });

@@ -8,17 +8,20 @@
 import type { CoreSettings } from '../../master/core/state.ts';
 import type { Dice } from './dice.ts';
 import { PLANNED_FAULTS, type PlannedKind } from './faults.ts';
+import { drawGather, type PlannedGather } from './gatherPlan.ts';
 import { CALM, type Weather } from './link.ts';
 import { drawSource, type Source } from './sources.ts';
 import type { Luck } from './workerNode.ts';
-import { SIM_WORKS, type SimWork } from './works.ts';
+import { gatherOf, SIM_WORKS, type SimWork } from './works.ts';
 
 export type Profile = 'storm' | 'master crashes' | 'calm';
 
 export type PlannedEpic = {
   id: string;
   work: SimWork;
-  source: Source;
+  /** Undefined of a gather: nobody knows it before its scatter. */
+  source: Source | undefined;
+  gather: PlannedGather | undefined;
   atMs: number;
   /** When it is cancelled. */
   cancelAtMs: number | undefined;
@@ -37,6 +40,14 @@ export type PlannedFault = {
   moves: number;
 };
 
+export type PlannedPlace = {
+  version: number;
+  slots: number;
+  /** Responder name: two places may have the same. */
+  name: string;
+  area: string;
+};
+
 export type Plan = {
   profile: Profile;
   /** From then on nothing goes wrong any more. */
@@ -51,7 +62,7 @@ export type Plan = {
   readFails: number;
   /** Units of one read at most. */
   readUnits: number;
-  places: { version: number; slots: number }[];
+  places: PlannedPlace[];
   epics: PlannedEpic[];
   faults: PlannedFault[];
 };
@@ -79,22 +90,34 @@ export function drawPlan(dice: Dice, profile: Profile): Plan {
     faults: [],
   };
   for (let number = 0; number < dice.whole(2, 4); number++) {
-    plan.places.push({ version: number > 0 && dice.chance(0.15) ? 2 : 1, slots: dice.whole(1, 5) });
+    plan.places.push({
+      version: number > 0 && dice.chance(0.15) ? 2 : 1,
+      slots: dice.whole(1, 5),
+      name: `r${number > 0 && dice.chance(0.2) ? number - 1 : number}`,
+      area: dice.pick(['north', 'south']),
+    });
   }
-  for (let i = dice.whole(1, 4); i > 0; i--) plan.epics.push(drawEpic(dice, `e${i}`, profile));
+  for (let i = dice.whole(1, 4); i > 0; i--) plan.epics.push(drawEpic(dice, `e${i}`, plan));
   const count = profile === 'calm' ? 0 : dice.whole(0, profile === 'storm' ? 14 : 5);
   for (let i = count; i > 0; i--) plan.faults.push(drawFault(dice, plan));
   return plan;
 }
 
-function drawEpic(dice: Dice, id: string, profile: Profile): PlannedEpic {
+function drawEpic(dice: Dice, id: string, { profile, places }: Plan): PlannedEpic {
   const atMs = dice.between(0, 6_000);
   const count = dice.chance(0.05) ? 0 : dice.chance(0.1) ? dice.whole(200, 500) : dice.whole(1, 120);
-  const isCancelled = profile !== 'calm' && dice.chance(0.25);
+  const isCalm = profile === 'calm';
+  const isCancelled = !isCalm && dice.chance(0.25);
+  // One that may ask twice has late answers also where nothing goes wrong.
+  const works = SIM_WORKS.filter((name) => !isCalm || gatherOf(name)?.reissueAfterMs === undefined);
+  const work = dice.pick(works);
+  const names = places.map(({ name }) => name);
+  const gather = gatherOf(work) && drawGather(dice, work, { names, isCalm });
   return {
     id,
-    work: dice.pick(SIM_WORKS),
-    source: drawSource(dice, `s-${id}`, count),
+    work,
+    source: gather ? undefined : drawSource(dice, `s-${id}`, count),
+    gather,
     atMs,
     cancelAtMs: isCancelled ? atMs + dice.between(0, 8_000) : undefined,
   };

@@ -4,6 +4,7 @@
  *
  * All chance comes from the seed: the same seed gives the same trace.
  */
+import type { SourceSpec } from '../../master/core/source.ts';
 import { assert } from '../../shared/core/errors.ts';
 import { type Breakage, WHOLE } from './breakages.ts';
 import { Dice } from './dice.ts';
@@ -14,6 +15,7 @@ import { Insides } from './insides.ts';
 import { CALM, type Network } from './link.ts';
 import { MasterNode } from './masterNode.ts';
 import { drawPlan, type Plan, type PlannedEpic, type PlannedFault, type Profile } from './plan.ts';
+import type { Source } from './sources.ts';
 import { Broken, Story } from './story.ts';
 import { Timeline } from './timeline.ts';
 import { Trace } from './trace.ts';
@@ -42,12 +44,16 @@ export type Result = {
   faults: FaultCounts['counts'];
   counters: MasterNode['core']['state']['counters'];
   outcomes: Record<string, number>;
+  /** Durable records by kind. */
+  records: Record<string, number>;
 };
 
 export class Simulation {
   readonly #plan: Plan;
   readonly #dice: Dice;
   readonly #timeline = new Timeline();
+  /** By epic; those that scatters gave by their own id. */
+  readonly #sources = new Map<string, Source>();
   readonly #faults = new FaultCounts();
   readonly #trace: Trace;
   readonly #story: Story;
@@ -70,7 +76,8 @@ export class Simulation {
     const nowMs = (): number => this.#timeline.nowMs;
     this.#trace = new Trace(nowMs, print);
     this.#story = new Story(nowMs);
-    this.#history = new History(this.#plan, this.#story, nowMs);
+    for (const { id, source } of this.#plan.epics) if (source) this.#sources.set(id, source);
+    this.#history = new History(this.#plan, this.#story, { nowMs, sources: this.#sources });
     this.#disk = new Disk({
       timeline: this.#timeline,
       dice,
@@ -128,18 +135,19 @@ export class Simulation {
       faults: this.#faults.counts,
       counters: this.#master.core.state.counters,
       outcomes,
+      records: this.#history.seen,
     };
   }
 
   #startMaster(term: number): MasterNode {
-    const { settings, epics, readUnits, readFails } = this.#plan;
+    const { settings, readUnits, readFails } = this.#plan;
     const node: MasterNode = new MasterNode({
       timeline: this.#timeline,
       dice: this.#dice,
       faults: this.#faults,
       settings,
       disk: this.#disk,
-      sources: new Map(epics.map(({ id, source }) => [id, source])),
+      sources: this.#sources,
       readUnits,
       readFails: () => (this.#isHealed ? 0 : readFails),
       term,
@@ -196,8 +204,10 @@ export class Simulation {
     const master = this.#master;
     master.process.run(() => {
       if (!epic || master.core.state.ledger.epics.has(id)) return;
-      const { work, source } = epic;
-      master.step({ type: 'submit', epic: { epic: id, name: id, work, source: source.spec, brief: 'b' } });
+      const { work, gather } = epic;
+      const source: SourceSpec = epic.source?.spec ?? { type: 'scatter' };
+      const more = gather ? { gather: gather.asked } : {};
+      master.step({ type: 'submit', epic: { epic: id, name: id, work, source, brief: 'b', ...more } });
     });
   }
 

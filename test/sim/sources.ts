@@ -22,6 +22,13 @@ export class Source {
     this.#bytes = bytes;
   }
 
+  /** The spool of what a scatter gave. */
+  static ofLines(id: string, units: readonly string[]): Source {
+    const bytes = new TextEncoder().encode(units.map((unit) => `${unit}\n`).join(''));
+    const spec = { type: 'spool', id, format: 'ndjson', bytes: bytes.length, hash: '', body: 0 } as const;
+    return new Source(spec, units, 0, bytes);
+  }
+
   isBad(unit: number): boolean {
     return this.#badEvery > 0 && unit % this.#badEvery === this.#badEvery - 1;
   }

@@ -17,6 +17,18 @@ export class Broken extends Error {
   }
 }
 
+/** Records that concern an epic as a whole. */
+const TOLD_OF_EPICS = new Set<EpicRecord['k']>([
+  'closing',
+  'epic-finished',
+  'scattered',
+  'folding',
+  'folded',
+  'paused',
+  'resumed',
+  'purged',
+]);
+
 type Line = { atMs: number; epic: string; units: Ranges | undefined; what: string };
 
 export class Story {
@@ -44,6 +56,7 @@ export class Story {
       if (k === 'resolved') return;
       this.add(epic, record.skipped ?? [], `settled: skipped${by}`);
       this.add(epic, record.cancelled ?? [], 'settled: cancelled');
+      this.add(epic, record.missing ?? [], 'settled: missing');
       for (const { unit, code } of record.unknown ?? []) {
         this.add(epic, [unit, unit + 1], `settled: unknown, ${code}${by}`);
       }
@@ -59,7 +72,8 @@ export class Story {
       this.add(epic, unclaimed ?? [], 'claimed by nobody after a crash: to run again');
       this.add(epic, unknown, `taken from ${session}: unknown`);
     } else if (k === 'horizon') this.add(epic, [readBefore, record.to], 'is read');
-    else if (k === 'closing' || k === 'epic-finished') this.add(epic, undefined, k);
+    else if (k === 'late') this.add(epic, record.units, 'answers too late');
+    else if (TOLD_OF_EPICS.has(k)) this.add(epic, undefined, k);
   }
 
   /** The lines that concern this unit, or the whole epic. */

@@ -10,8 +10,11 @@ import type { Run } from '../../worker/core/held.ts';
 import type { Outcome } from '../../worker/core/outcomes.ts';
 import type { WorkerOutput } from '../../worker/core/output.ts';
 import { Worker, type WorkerInput } from '../../worker/core/worker.ts';
+import { type Answer, Controls } from './controls.ts';
 import type { Dice } from './dice.ts';
+import { answerOf, type PlannedGather } from './gatherPlan.ts';
 import { Process } from './process.ts';
+import { tokenOf } from './story.ts';
 import type { Timeline } from './timeline.ts';
 
 const ATTEMPTS = 4;
@@ -31,6 +34,9 @@ export type WorkerParts = {
   session: string;
   works: readonly WorkManifest[];
   slots: number;
+  name: string;
+  area: string;
+  gatherOf: (epic: string) => PlannedGather;
   heartbeatMs: number;
   luck: () => Luck;
   send: (to: WorkerOutput['messages'][number]['to'], message: WorkerMessage, frame: Uint8Array) => void;
@@ -38,6 +44,8 @@ export type WorkerParts = {
   started: (run: Run) => void;
   /** The effect of a step happens now. */
   effect: (run: Run, effect: WorkManifest['steps'][number]['effect']) => void;
+  /** A fold has all that it was given. */
+  folds: (run: Run, answers: readonly Answer[]) => void;
   /** Told after each step. */
   watch: (message: MasterMessage | undefined) => void;
   /** It has drained and ends. */
@@ -52,15 +60,26 @@ export class WorkerNode {
   /** Runs whose step has not ended, and those among them whose signal fired. */
   readonly #running = new Set<Run>();
   readonly #aborted = new Set<Run>();
+  readonly #controls: Controls;
   #wakeAt = Number.POSITIVE_INFINITY;
 
   constructor(parts: WorkerParts) {
     this.#parts = parts;
     this.session = parts.session;
     this.process = new Process(parts.timeline);
-    const { works, slots, dice, heartbeatMs } = parts;
-    const identity = { name: 'w', works: [...works], labels: {}, slots, version: '0' };
+    const { works, slots, name, area, dice, heartbeatMs, session, luck, gatherOf, folds } = parts;
+    const identity = { name, works: [...works], labels: { area }, slots, version: '0' };
     this.core = new Worker({ identity, random: dice.random, heartbeatMs });
+    this.#controls = new Controls({
+      core: this.core,
+      session,
+      dice,
+      luck,
+      gatherOf,
+      after: (ms, then) => this.process.after(ms, then),
+      ran: () => this.step({ type: 'ran' }),
+      folds,
+    });
   }
 
   receive(frame: Uint8Array): void {
@@ -76,6 +95,10 @@ export class WorkerNode {
     if (!this.process.move()) return;
     this.#take(input);
     for (let run = this.core.next(); run; run = this.core.next()) {
+      if (run.held.control) {
+        this.#controls.start(run);
+        continue;
+      }
       const kept = run.state;
       run.state = undefined;
       this.#parts.started(run);
@@ -93,7 +116,11 @@ export class WorkerNode {
       if (this.process.move()) this.#parts.send(to, message, encodeFrame(message, payload));
     }
     // As the executor does: an at-most-once effect that has begun is left to end.
-    for (const run of output.aborts) if (!run.begun) this.#aborted.add(run);
+    for (const run of output.aborts) {
+      if (run.held.control) this.#controls.abort(run);
+      else if (!run.begun) this.#aborted.add(run);
+    }
+    for (const heard of output.heard) this.#controls.heard(heard);
     for (const { run, go } of output.proceeds) {
       if (!go) this.core.dropped(run);
       else this.#runStep(run, (run.state as { index: number }).index);
@@ -121,7 +148,7 @@ export class WorkerNode {
 
   #advance(run: Run, index: number): void {
     const step = this.#stepsOf(run)[index];
-    if (!step) return this.#end(run, { kind: 'ok' });
+    if (!step) return this.#end(run, this.#success(run));
     if (step.effect !== 'at-most-once' || run.begun) return this.#runStep(run, index);
     run.state = { index };
     this.core.ask(run);
@@ -179,6 +206,13 @@ export class WorkerNode {
     // As the executor does: a step to be run again keeps its place.
     if (outcome.kind === 'retry') run.state = { index: outcome.step };
     this.core.finish(run, outcome);
+  }
+
+  #success({ unit, held }: Run): Outcome {
+    const { works, session } = this.#parts;
+    if (!works.find(({ name }) => name === held.work)?.gather) return { kind: 'ok' };
+    const token = tokenOf({ session, term: held.term, n: held.n });
+    return { kind: 'ok', answer: new TextEncoder().encode(answerOf(token, unit)) };
   }
 
   #stepsOf(run: Run): WorkManifest['steps'] {

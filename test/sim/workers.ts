@@ -2,8 +2,10 @@
  * The workers of a simulation: places in which processes come and go, each with its link to the master. What a
  * place offers stays; a process that ends is replaced by a new session.
  */
+import { assert } from '../../shared/core/errors.ts';
 import { encodeFrame } from '../../shared/protocol/codec.ts';
 import type { MasterMessage, WorkerMessage } from '../../shared/protocol/messages.ts';
+import type { PlannedGather } from './gatherPlan.ts';
 import type { History } from './history.ts';
 import { Link, type Network } from './link.ts';
 import type { MasterNode } from './masterNode.ts';
@@ -17,6 +19,8 @@ export type Place = {
   readonly number: number;
   readonly version: number;
   readonly slots: number;
+  readonly name: string;
+  readonly area: string;
   /** How many processes it has had. */
   processes: number;
   node: WorkerNode;
@@ -45,8 +49,8 @@ export class Workers {
 
   /** Starts all of them. */
   start(): void {
-    for (const [number, { version, slots }] of this.#parts.plan.places.entries()) {
-      const place = { number, version, slots, processes: 0 } as Place;
+    for (const [number, planned] of this.#parts.plan.places.entries()) {
+      const place = { number, ...planned, processes: 0 } as Place;
       this.places.push(place);
       this.#start(place);
     }
@@ -117,18 +121,28 @@ export class Workers {
       session,
       works: SIM_WORKS.map((name) => manifest(name, name === 'plain' ? place.version : 1)),
       slots: place.slots,
+      name: place.name,
+      area: place.area,
+      gatherOf: (epic) => this.#gatherOf(epic),
       heartbeatMs: plan.settings.heartbeatMs,
       luck,
       send: (to, message, frame) =>
         this.#said(place, node, to.to === 'master' ? to.id : undefined, message, frame),
       started: (run) => history.started(session, run),
       effect: (run, effect) => history.effect(session, run, effect),
+      folds: (run, answers) => history.folds(session, run, answers),
       watch: () => history.demand.holds(session, node.core.held),
       ended: () => timeline.after(0, () => this.#ended(place, node)),
     });
     place.node = node;
     place.link = new Link(network);
     this.connect(place, node);
+  }
+
+  #gatherOf(epic: string): PlannedGather {
+    const gather = this.#parts.plan.epics.find(({ id }) => id === epic)?.gather;
+    assert(gather, `epic ${epic} is no gather`);
+    return gather;
   }
 
   /** A worker says something to one master, or (without an id) to whichever there is. */

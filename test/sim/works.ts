@@ -1,5 +1,5 @@
 /** The works of the simulation: what each effect promises is checked on epics of its own. */
-import type { Effect, WorkManifest } from '../../shared/protocol/messages.ts';
+import type { Effect, GatherManifest, WorkManifest } from '../../shared/protocol/messages.ts';
 
 const STEPS = {
   plain: [{ name: 'look', effect: 'none' }],
@@ -20,17 +20,41 @@ const STEPS = {
     { name: 'store', effect: 'at-least-once' },
     { name: 'check', effect: 'none' },
   ],
+  ask: [{ name: 'answer', effect: 'none' }],
+  survey: [
+    { name: 'think', effect: 'none' },
+    { name: 'tell', effect: 'none' },
+  ],
+  bid: [
+    { name: 'look', effect: 'none' },
+    { name: 'offer', effect: 'at-most-once' },
+  ],
+  poll: [{ name: 'reply', effect: 'at-least-once' }],
 } as const satisfies Record<string, WorkManifest['steps'] | readonly WorkManifest['steps'][number][]>;
 
 export type SimWork = keyof typeof STEPS;
 export const SIM_WORKS = Object.keys(STEPS) as readonly SimWork[];
 
+/** Those that are gathers. */
+const GATHERS: Partial<Record<SimWork, GatherManifest>> = {
+  ask: { scatter: 'items', deadlineMs: 15_000, reissueAfterMs: 2_000 },
+  survey: { scatter: 'items', deadlineMs: 10_000, enough: 40 },
+  bid: { scatter: 'items', deadlineMs: 20_000, quorum: 2 },
+  poll: { scatter: 'labels', deadlineMs: 15_000 },
+};
+
 /** Another version has another hash: a worker of it gets nothing of an epic that froze this one. */
 export function manifest(name: SimWork, version: number): WorkManifest {
-  return { name, hash: `${name}-v${version}`, steps: [...STEPS[name]] };
+  const gather = GATHERS[name];
+  return { name, hash: `${name}-v${version}`, steps: [...STEPS[name]], ...(gather && { gather }) };
 }
 
 /** What the steps of a work promise on their effects. */
 export function effectsOf(work: string): Effect[] {
   return (STEPS[work as SimWork] as WorkManifest['steps']).map(({ effect }) => effect);
+}
+
+/** How a work gathers, where it does. */
+export function gatherOf(work: string): GatherManifest | undefined {
+  return GATHERS[work as SimWork];
 }
