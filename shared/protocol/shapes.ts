@@ -59,6 +59,8 @@ const BRIEF_PARTS_MAX = Math.ceil(JSON_BODY_BYTES_MAX / BRIEF_PART_BYTES);
 /** Units of one grant. */
 const granted = rangesOf(GRANT_UNITS_MAX);
 const stepNumber = below(STEPS_MAX);
+/** A unit by itself: one that a range can hold, too. */
+const unit = below(Number.MAX_SAFE_INTEGER);
 /** Lists with an entry per grant or per work: bounded like lists of ranges. */
 const manyOf = <T>(check: (value: unknown) => T): ((value: unknown) => T[]) => listOf(check, RANGES_MAX);
 
@@ -91,7 +93,7 @@ const heldGrant: Shape<HeldGrant> = {
 const brings: (value: unknown) => Brings = oneOf(0, 1, 2);
 const key = text;
 const unitFault: Shape<UnitFault> = {
-  unit: whole,
+  unit,
   code: id,
   message: text,
   step: idOrNone,
@@ -100,7 +102,7 @@ const unitFault: Shape<UnitFault> = {
   brings: optional(brings),
 };
 const unitLater: Shape<UnitLater> = {
-  unit: whole,
+  unit,
   attempt: whole,
   step: stepNumber,
   delayMs: duration,
@@ -108,8 +110,8 @@ const unitLater: Shape<UnitLater> = {
   key: optional(key),
   brings: optional(brings),
 };
-const unitAnswer: Shape<UnitAnswer> = { unit: whole, brings };
-const unitSaved: Shape<UnitSaved> = { unit: whole, step: stepNumber, key: optional(key), brings };
+const unitAnswer: Shape<UnitAnswer> = { unit, brings };
+const unitSaved: Shape<UnitSaved> = { unit, step: stepNumber, key: optional(key), brings };
 const grantReport: Shape<GrantReport> = {
   epic: id,
   term: whole,
@@ -125,7 +127,7 @@ const grantReport: Shape<GrantReport> = {
 };
 const stepCounts: Shape<StepCounters[string]> = { done: whole, failed: whole, retried: whole };
 const againUnit: Shape<NonNullable<Work['again']>[number]> = {
-  unit: whole,
+  unit,
   attempt: whole,
   step: stepNumber,
   state: optional(oneOf(true)),

@@ -1,6 +1,7 @@
 /** Arbitrary valid messages of every kind, with the units that go with them, for the codec's properties. */
 import fc from 'fast-check';
 import { countOf } from '../../../../shared/core/intervalSet.ts';
+import { broughtBy } from '../../../../shared/protocol/codec.ts';
 import type {
   GatherManifest,
   GrantReport,
@@ -46,20 +47,40 @@ const ranges: fc.Arbitrary<Ranges> = fc
   });
 
 const demand = { at: whole, lastGrant: fc.nat(), level: whole };
-const fault = plain({
-  unit: whole,
-  code: id,
-  message: text,
-  step: fc.oneof(id, fc.constant('')),
-  attempt: whole,
-});
-const later = plain({
-  unit: whole,
-  attempt: whole,
-  step: stepNumber,
-  delayMs: fc.oneof(whole, fc.double({ min: 0.001, max: 1e9, noNaN: true })),
-  code: id,
-});
+/** As far as the range of one unit goes. */
+const unit = fc.oneof(
+  fc.nat({ max: 40 }),
+  fc.maxSafeNat().map((n) => Math.min(n, Number.MAX_SAFE_INTEGER - 1)),
+);
+const brings = fc.constantFrom(0 as const, 1 as const, 2 as const);
+const fault = fc.record(
+  {
+    unit,
+    code: id,
+    message: text,
+    step: fc.oneof(id, fc.constant('')),
+    attempt: whole,
+    key: text,
+    brings,
+  },
+  { requiredKeys: ['unit', 'code', 'message', 'step', 'attempt'], noNullPrototype: true },
+);
+const later = fc.record(
+  {
+    unit,
+    attempt: whole,
+    step: stepNumber,
+    delayMs: fc.oneof(whole, fc.double({ min: 0.001, max: 1e9, noNaN: true })),
+    code: id,
+    key: text,
+    brings,
+  },
+  { requiredKeys: ['unit', 'attempt', 'step', 'delayMs', 'code'], noNullPrototype: true },
+);
+const saved = fc.record(
+  { unit, step: stepNumber, key: text, brings },
+  { requiredKeys: ['unit', 'step', 'brings'], noNullPrototype: true },
+);
 const report: fc.Arbitrary<GrantReport> = fc.record(
   {
     epic: id,
@@ -71,7 +92,7 @@ const report: fc.Arbitrary<GrantReport> = fc.record(
     unknown: some(fault),
     back: ranges,
     later: some(later),
-    answers: some(plain({ unit: whole, brings: fc.constantFrom(0 as const, 1 as const, 2 as const) })),
+    answers: some(plain({ unit, brings })),
     cleared: ranges,
   },
   { requiredKeys: ['epic', 'term', 'n'], noNullPrototype: true },
@@ -155,12 +176,26 @@ export const fromWorker: From<WorkerMessage> = {
     )
     .map((message) => ({ message, units: [] })),
   gimme: plain({ t: fc.constant('gimme' as const), ...demand, reports: some(report) }).chain((message) => {
-    const bring = (report: GrantReport): number =>
-      report.answers?.reduce((sum, answer) => sum + answer.brings, 0) ?? 0;
-    const count = message.reports.reduce((sum, report) => sum + bring(report), 0);
+    const count = message.reports.reduce((sum, report) => sum + broughtBy(report), 0);
     return items(count).map((units) => ({ message, units }));
   }),
-  begin: bare({ t: fc.constant('begin'), at: whole, epic: id, term: whole, n: whole, units: ranges }),
+  begin: fc
+    .record(
+      {
+        t: fc.constant('begin' as const),
+        at: whole,
+        epic: id,
+        term: whole,
+        n: whole,
+        units: ranges,
+        saved: some(saved),
+      },
+      { requiredKeys: ['t', 'at', 'epic', 'term', 'n', 'units'], noNullPrototype: true },
+    )
+    .chain((message) => {
+      const count = (message.saved ?? []).reduce((sum, { brings }) => sum + brings, 0);
+      return items(count).map((units) => ({ message, units }));
+    }),
   part,
   'want-answers': bare({
     t: fc.constant('want-answers'),
@@ -184,7 +219,7 @@ const work: From<MasterMessage>['work'] = fc
       brief: id,
       units: ranges,
       seal,
-      again: some(plain({ unit: whole, attempt: whole, step: stepNumber })),
+      again: some(plain({ unit, attempt: whole, step: stepNumber })),
       control: fc.constantFrom('scatter' as const, 'fold' as const),
     },
     { requiredKeys: ['t', 'term', 'n', 'epic', 'work', 'brief', 'units', 'seal'], noNullPrototype: true },
