@@ -6,7 +6,7 @@
  * A2: only units that have been read have an outcome; nothing is read backwards or after the end.
  * A3: an epic finishes only when its source is drained and every unit read has its outcome (G1).
  */
-import type { EpicRecord, EpicRecordOf, Outcome } from '../../master/core/records.ts';
+import type { EpicRecord, EpicRecordOf, Outcome, UnitData } from '../../master/core/records.ts';
 import { unreachable } from '../../shared/core/errors.ts';
 import { Broken, each, tokenOf } from './story.ts';
 
@@ -34,6 +34,10 @@ export class Account {
   /** How a unit that ran before is to go on. */
   readonly resume = new Map<number, { attempt: number; step: number; dueWallMs: number }>();
   readonly parked = new Set<number>();
+  /** The step that the state which is kept of a unit begins with. */
+  readonly states = new Map<number, number>();
+  /** Nothing of it is to be granted. */
+  isPaused = false;
   /** How often each unit was taken from whoever ran it: by a lapsed lease or for a later try. */
   readonly released = new Map<number, number>();
   /** Unknown units and the token that may yet say how they ended. */
@@ -71,8 +75,7 @@ export class Account {
         this.parked.clear();
         return;
       case 'saved':
-        for (const { unit, step } of record.units) this.resume.set(unit, { attempt: 1, step, dueWallMs: 0 });
-        return;
+        return this.#saved(record);
       case 'scattered':
         this.items = record.items;
         this.isDrained = record.items === 0;
@@ -82,9 +85,11 @@ export class Account {
         return;
       case 'folded':
       case 'late':
+      case 'purged':
+        return;
       case 'paused':
       case 'resumed':
-      case 'purged':
+        this.isPaused = record.k === 'paused';
         return;
       case 'lease-expired':
         return this.#expired(record);
@@ -160,7 +165,24 @@ export class Account {
       this.begun.delete(unit);
       this.resume.set(unit, { attempt, step, dueWallMs });
       if (data) this.#release(unit);
+      this.#keep(unit, data);
     }
+  }
+
+  /** What comes before a state has happened, and is in doubt no more. */
+  #saved({ units }: EpicRecordOf<'saved'>): void {
+    for (const { unit, step, data } of units) {
+      this.resume.set(unit, { attempt: 1, step, dueWallMs: 0 });
+      this.begun.delete(unit);
+      this.#keep(unit, data);
+    }
+  }
+
+  #keep(unit: number, data: UnitData | undefined): void {
+    if (!data) return;
+    const { step } = data.state ? (JSON.parse(new TextDecoder().decode(data.state)) as { step: number }) : {};
+    if (step === undefined || step === 0) this.states.delete(unit);
+    else this.states.set(unit, step);
   }
 
   #unparked(unit: number): void {

@@ -31,6 +31,9 @@ export const BREAKAGES: Readonly<Record<string, () => Breakage>> = {
   'demand is added up instead of replaced': addingUp,
   'Settled is told before it is durable': () => ({ output: hurrying('settled') }),
   'Proceed is told before it is durable': () => ({ output: hurrying('proceed') }),
+  'a state is told to be kept before it is durable': () => ({ output: hurryingStates }),
+  'kept states are forgotten in a crash': () => ({ recovered: forgetStates }),
+  'paused epics are granted': () => ({ before: forgetPauses }),
   'begun effects are forgotten in a crash': () => ({ recovered: forgetBegun }),
   'leases age while the master stands still': agingAlways,
   'leases age while the link is down': () => ({ before: hearingAlways }),
@@ -61,6 +64,20 @@ function cursorAtFetch(records: readonly EpicRecord[]): readonly EpicRecord[] {
 function hurrying(t: MasterMessage['t']): (output: StepOutput) => StepOutput {
   const hurried = (out: Outgoing): Outgoing => (out.message.t === t ? { ...out, after: 0 } : out);
   return (output) => ({ ...output, messages: output.messages.map(hurried) });
+}
+
+/** Answers those who only want a state kept without waiting for its record. */
+function hurryingStates(output: StepOutput, input: MasterInput): StepOutput {
+  const begin = input.type === 'message' && input.message.t === 'begin' ? input.message : undefined;
+  return begin?.saved && begin.units.length === 0 ? hurrying('proceed')(output) : output;
+}
+
+function forgetStates({ state }: Master): void {
+  for (const { resume } of state.ledger.epics.values()) resume.clear();
+}
+
+function forgetPauses({ state }: Master): void {
+  for (const { epic } of state.live.values()) epic.paused = undefined;
 }
 
 function grantAtOnce({ state }: Master): void {

@@ -58,8 +58,11 @@ export class GatherCheck {
 
   /** A control grant is sent. `input` is what it is given. */
   control(session: string, { term, n, control }: Work, input: string): void {
-    const { isFolding, items, isClosing, counts } = this.#parts.decided();
+    const { isFolding, items, isClosing, isPaused, counts } = this.#parts.decided();
     this.#newest = tokenOf({ session, term, n });
+    // No pause holds up the fold of what its deadline has closed.
+    if (isPaused && !isClosing)
+      this.#broken('H7', undefined, `has its ${control} granted while it is paused`);
     if (control === 'scatter') {
       if (items === undefined && !isClosing) return;
       this.#broken('F1', undefined, `is scattered again by ${this.#newest}`);

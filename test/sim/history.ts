@@ -3,10 +3,10 @@
  * promises after every step. It shares no code with the cores: all arithmetic is its own.
  *
  * What is checked, and where: G1 arithmetic, G2 nothing lost (here); G5 outcomes (`account.ts`); G3, G4, G5, G6
- * holders (`holders.ts`); G7 gathers (`gatherCheck.ts`); G8 demand, leases (`demandCheck.ts`); effects in the
+ * holders (`holders.ts`); steps and states (`stepsCheck.ts`); G7 gathers (`gatherCheck.ts`); G8 demand, leases (`demandCheck.ts`); effects in the
  * outside world (`world.ts`).
  *
- * Y1: what a message states is durable when it leaves: horizons, outcomes, begins.
+ * Y1: what a message states is durable when it leaves: horizons, outcomes.
  * Y2: what was told or is durable is there after a crash, and reads the same.
  * Y3: a unit reaches its step with the bytes that the source has for it; bad ones never do.
  * Y4: on a calm network a crash of the master runs nothing again and makes nothing unknown (G3).
@@ -16,12 +16,7 @@ import type { EpicRecord, EpicRecordOf } from '../../master/core/records.ts';
 import type { SourceSpec } from '../../master/core/source.ts';
 import type { StepOutput } from '../../master/core/state.ts';
 import type { Totals } from '../../shared/protocol/api.ts';
-import {
-  CONTROL_UNIT,
-  type Effect,
-  type MasterMessage,
-  type WorkerMessage,
-} from '../../shared/protocol/messages.ts';
+import { CONTROL_UNIT, type MasterMessage, type WorkerMessage } from '../../shared/protocol/messages.ts';
 import type { Run } from '../../worker/core/held.ts';
 import { Account } from './account.ts';
 import type { Answer } from './controls.ts';
@@ -31,9 +26,10 @@ import type { PlannedGather } from './gatherPlan.ts';
 import { Holders } from './holders.ts';
 import type { Plan, PlannedEpic } from './plan.ts';
 import type { Source } from './sources.ts';
+import { StepsCheck } from './stepsCheck.ts';
 import { Broken, each, type Story, tokenOf } from './story.ts';
 import { effectsOf, gatherOf } from './works.ts';
-import { World } from './world.ts';
+import { type StepEffect, World } from './world.ts';
 
 const WALL_MS = 1_700_000_000_000;
 
@@ -59,6 +55,7 @@ export type HistoryParts = {
 
 export class History {
   readonly demand: DemandCheck;
+  readonly steps: StepsCheck;
   readonly #plan: Plan;
   readonly #story: Story;
   readonly #nowMs: () => number;
@@ -83,6 +80,7 @@ export class History {
     this.#sources = sources;
     this.#world = new World(story);
     this.demand = new DemandCheck(plan.settings.leaseMs);
+    this.steps = new StepsCheck({ story, of: (epic) => this.#of(epic) });
   }
 
   /** The master took a step. `shown` tells what it shows of an epic now. */
@@ -155,6 +153,7 @@ export class History {
   /** A message leaves the master. */
   leaves(session: string, message: MasterMessage): void {
     if (message.t === 'settled') return this.#mayForget(session, message);
+    if (message.t === 'proceed') return this.steps.leaves(session, message);
     if (message.t !== 'work' || message.units.length === 0 || message.control) return;
     const { read } = this.#of(message.epic).durable;
     each(message.units, (unit) => {
@@ -165,6 +164,7 @@ export class History {
   /** A worker sends a message, with so many units held. */
   said(session: string, message: WorkerMessage, held: number): void {
     this.demand.said(session, message, held);
+    if (message.t === 'begin') this.steps.asked(session, message);
     if (message.t !== 'gimme') return;
     for (const { epic, term, n, ok, skipped, failed = [] } of message.reports) {
       const token = tokenOf({ session, term, n });
@@ -191,7 +191,7 @@ export class History {
     this.#of(held.epic).gather?.folds(tokenIn(session, held), answers);
   }
 
-  effect(session: string, { unit, held }: Run, effect: Effect): void {
+  effect(session: string, { unit, held }: Run, effect: StepEffect): void {
     this.#world.effect(this.#of(held.epic).durable, unit, tokenIn(session, held), effect);
   }
 
@@ -289,22 +289,11 @@ export class History {
         return gather?.control(session, message, new TextDecoder().decode(payload[0]?.subarray(4)));
       }
       this.#story.add(message.epic, message.units, `is granted to ${token}`);
+      this.steps.granted(session, message);
       holders.grant(session, message, WALL_MS + this.#nowMs());
       gather?.granted(this.#names.get(session) ?? '', message.units);
     }
-    if (message.t !== 'proceed') return;
-    const { term, n, go } = message;
-    each(go, (unit) => this.#mayBegin(session, term, n, unit));
-  }
-
-  /** Y1: only what its token holds and has begun. */
-  #mayBegin(session: string, term: number, n: number, unit: number): void {
-    const token = tokenOf({ session, term, n });
-    for (const [epic, { holders, decided }] of this.#epics) {
-      if (!holders.holds(session, term, n, unit) || decided.begun.get(unit) !== token) continue;
-      return this.#story.add(epic, [unit, unit + 1], `${token} is told that it may begin`);
-    }
-    throw new Broken('Y1', '*', unit, `may begin by ${token}, which does not hold it`);
+    if (message.t === 'proceed') this.steps.answered(session, message);
   }
 
   /** Y1: a worker forgets what it is told is settled. */

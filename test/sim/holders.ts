@@ -8,6 +8,7 @@
  * H4: a stale token's retries change nothing, and only who was granted a unit can say how it ended (G5).
  * H5: a unit goes on at the step, the attempt and not before the time that were recorded.
  * H6: no more is read ahead than the look-ahead allows (G6).
+ * H7: nothing of a paused epic is granted.
  */
 import type { EpicRecord, EpicRecordOf } from '../../master/core/records.ts';
 import type { GrantReport, Heartbeat, HeldGrant, Ranges, Work } from '../../shared/protocol/messages.ts';
@@ -145,7 +146,7 @@ export class Holders {
   }
 
   #mayBeGranted(unit: number, token: string, wallMs: number): void {
-    const { outcomes, read, isClosing, begun, resume } = this.#account;
+    const { outcomes, read, isClosing, isPaused, begun, resume } = this.#account;
     const holder = this.#holder.get(unit);
     const dueWallMs = resume.get(unit)?.dueWallMs ?? 0;
     const to = `is granted to ${token}`;
@@ -157,6 +158,7 @@ export class Holders {
     if (unit >= read) this.#broken('H1', unit, `${to} and was never read`);
     if (outcomes.has(unit)) this.#broken('H1', unit, `${to} and is ${outcomes.get(unit)}`);
     if (isClosing) this.#broken('H1', unit, `${to} while its epic is being cancelled`);
+    if (isPaused) this.#broken('H7', unit, `${to} while its epic is paused`);
     if (this.#rules.mayDoubt && begun.has(unit))
       this.#broken('H1', unit, `${to} after ${begun.get(unit)} began it`);
     if (dueWallMs > wallMs) this.#broken('H5', unit, `${to} ${dueWallMs - wallMs} ms too early`);

@@ -51,6 +51,10 @@ test('promises hold under faults, and everything finishes once they end', { time
     'late',
     'closing: missing',
     'epic-finished: quorum_missed',
+    'saved',
+    'unparked',
+    'paused',
+    'resumed',
   ];
   for (const what of wanted) assert.ok((seen[what] ?? 0) > 0, `the simulation never saw: ${what}`);
 });

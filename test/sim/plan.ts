@@ -25,6 +25,8 @@ export type PlannedEpic = {
   atMs: number;
   /** When it is cancelled. */
   cancelAtMs: number | undefined;
+  /** When it is paused, and for how long. */
+  pause: { atMs: number; ms: number } | undefined;
 };
 
 export type PlannedFault = {
@@ -119,6 +121,9 @@ function drawEpic(dice: Dice, id: string, { profile, places }: Plan): PlannedEpi
     source: gather ? undefined : drawSource(dice, `s-${id}`, count),
     gather,
     atMs,
+    pause: dice.chance(0.2)
+      ? { atMs: atMs + dice.between(0, 6_000), ms: dice.between(100, 9_000) }
+      : undefined,
     cancelAtMs: isCancelled ? atMs + dice.between(0, 8_000) : undefined,
   };
 }

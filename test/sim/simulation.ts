@@ -4,6 +4,7 @@
  *
  * All chance comes from the seed: the same seed gives the same trace.
  */
+import type { MasterInput } from '../../master/core/master.ts';
 import type { SourceSpec } from '../../master/core/source.ts';
 import { assert } from '../../shared/core/errors.ts';
 import { type Breakage, WHOLE } from './breakages.ts';
@@ -191,12 +192,20 @@ export class Simulation {
   }
 
   /** Submits it until somebody is told that it is taken, and cancels it where planned. */
-  #planEpic({ id, atMs, cancelAtMs }: PlannedEpic): void {
+  #planEpic({ id, atMs, cancelAtMs, pause }: PlannedEpic): void {
     this.#timeline.at(atMs, () => this.#submit(id));
+    if (pause) {
+      this.#timeline.at(pause.atMs, () => this.#order({ type: 'pause', epic: id, reason: 'as planned' }));
+      this.#timeline.at(pause.atMs + pause.ms, () => this.#order({ type: 'resume', epic: id }));
+    }
     if (cancelAtMs === undefined) return;
-    this.#timeline.at(cancelAtMs, () => {
-      this.#master.process.run(() => this.#master.step({ type: 'cancel', epic: id, reason: 'as planned' }));
-    });
+    this.#timeline.at(cancelAtMs, () => this.#order({ type: 'cancel', epic: id, reason: 'as planned' }));
+  }
+
+  /** Somebody orders the master what to do; it does not hear it while it is down. */
+  #order(order: MasterInput): void {
+    const master = this.#master;
+    master.process.run(() => master.step(order));
   }
 
   #submit(id: string): void {
@@ -228,7 +237,7 @@ export class Simulation {
       case 'worker drain':
         return node.process.run(() => node.step({ type: 'drain' }));
       case 'worker drain by operator':
-        return this.#master.process.run(() => this.#master.step({ type: 'drain', session: node.session }));
+        return this.#order({ type: 'drain', session: node.session });
       case 'master crash':
         return this.#crashMaster(ms);
       case 'master crash in a step':
@@ -309,6 +318,8 @@ export class Simulation {
     this.#slowUntilMs = 0;
     this.#disk.mend();
     if (this.#master.process.isDead) this.#recoverMaster();
+    // Nobody need have heard the orders to go on.
+    for (const { id } of this.#plan.epics) this.#order({ type: 'resume', epic: id });
     for (const place of this.#workers.places) {
       place.link.mend();
       this.#workers.connect(place, place.node);

@@ -61,7 +61,9 @@ export class Story {
         this.add(epic, [unit, unit + 1], `settled: unknown, ${code}${by}`);
       }
     } else if (k === 'begun') this.add(epic, record.units, `begun by ${tokenOf(record.by)}`);
-    else if (k === 'cleared') this.add(epic, record.units, 'its begun effect did not happen');
+    else if (k === 'saved') {
+      for (const { unit, step } of record.units) this.add(epic, [unit, unit + 1], `is kept at step ${step}`);
+    } else if (k === 'cleared') this.add(epic, record.units, 'its begun effect did not happen');
     else if (k === 'parked') {
       for (const { unit, step, attempt } of record.units) {
         this.add(epic, [unit, unit + 1], `waits for attempt ${attempt} of step ${step}`);

@@ -5,10 +5,11 @@
  */
 import { assert } from '../../shared/core/errors.ts';
 import { decodeMasterMessage, encodeFrame } from '../../shared/protocol/codec.ts';
-import type { MasterMessage, WorkerMessage, WorkManifest } from '../../shared/protocol/messages.ts';
+import type { Effect, MasterMessage, WorkerMessage, WorkManifest } from '../../shared/protocol/messages.ts';
 import type { Run } from '../../worker/core/held.ts';
 import type { Outcome } from '../../worker/core/outcomes.ts';
 import type { WorkerOutput } from '../../worker/core/output.ts';
+import { encodeState } from '../../worker/core/stepState.ts';
 import { Worker, type WorkerInput } from '../../worker/core/worker.ts';
 import { type Answer, Controls } from './controls.ts';
 import type { Dice } from './dice.ts';
@@ -16,6 +17,7 @@ import { answerOf, type PlannedGather } from './gatherPlan.ts';
 import { Process } from './process.ts';
 import { tokenOf } from './story.ts';
 import type { Timeline } from './timeline.ts';
+import { hasCheckpoint, outputOf } from './works.ts';
 
 const ATTEMPTS = 4;
 
@@ -43,7 +45,9 @@ export type WorkerParts = {
   /** A run starts, or goes on after it waited. */
   started: (run: Run) => void;
   /** The effect of a step happens now. */
-  effect: (run: Run, effect: WorkManifest['steps'][number]['effect']) => void;
+  effect: (run: Run, effect: Effect, index: number) => void;
+  /** A step of it begins, with this input. */
+  runs: (run: Run, index: number, input: unknown) => void;
   /** A fold has all that it was given. */
   folds: (run: Run, answers: readonly Answer[]) => void;
   /** Told after each step. */
@@ -99,10 +103,9 @@ export class WorkerNode {
         this.#controls.start(run);
         continue;
       }
-      const kept = run.state;
-      run.state = undefined;
+      assert(!run.isUnreadable, `a state that worker ${this.session} was granted is none`);
       this.#parts.started(run);
-      this.#advance(run, kept?.index ?? 0);
+      this.#advance(run, run.state?.index ?? 0, run.state?.input);
     }
     this.#take({ type: 'ran' });
     if (input.type !== 'message') this.#parts.watch(undefined);
@@ -123,7 +126,7 @@ export class WorkerNode {
     for (const heard of output.heard) this.#controls.heard(heard);
     for (const { run, go } of output.proceeds) {
       if (!go) this.core.dropped(run);
-      else this.#runStep(run, (run.state as { index: number }).index);
+      else this.#runStep(run, run.state?.index ?? 0, run.state?.input);
     }
     for (const { work, hash } of output.briefs) {
       this.process.after(dice.between(0, 200), () => this.step({ type: 'brief-ready', work, hash }));
@@ -146,16 +149,28 @@ export class WorkerNode {
     });
   }
 
-  #advance(run: Run, index: number): void {
+  #advance(run: Run, index: number, input: unknown): void {
     const step = this.#stepsOf(run)[index];
-    if (!step) return this.#end(run, this.#success(run));
-    if (step.effect !== 'at-most-once' || run.begun) return this.#runStep(run, index);
-    run.state = { index };
-    this.core.ask(run);
+    if (!step) return this.#end(run, this.#success(run), undefined);
+    const effect = step.effect === 'at-most-once';
+    const state = this.#stateAt(run, index, input);
+    if (!effect && !state) return this.#runStep(run, index, input);
+    run.state = { index, input };
+    this.core.ask(run, { effect, ...(state && { state }) });
   }
 
-  #runStep(run: Run, index: number): void {
+  /** The state that a step begins with, where it is to be kept and is not yet. */
+  #stateAt({ held, kept, attempts, bytes }: Run, index: number, input: unknown): Uint8Array | undefined {
+    if (!hasCheckpoint(held.work, index - 1) || kept?.step === index) return undefined;
+    const encoded = encodeState({ step: index, input, attempts }, bytes.length);
+    assert(encoded.ok, 'a state of the simulation can be kept');
+    return encoded.bytes;
+  }
+
+  #runStep(run: Run, index: number, input: unknown): void {
     const { dice, luck } = this.#parts;
+    run.state = undefined;
+    this.#parts.runs(run, index, input);
     const { effect, name } = this.#stepsOf(run)[index] as WorkManifest['steps'][number];
     const attempt = run.attempts[index] ?? 1;
     const ms = dice.between(0, luck().runMs);
@@ -163,14 +178,15 @@ export class WorkerNode {
     this.#running.add(run);
     const happens = fate.kind === 'ok' || (fate.kind === 'unknown' && dice.chance(0.5));
     if (effect !== 'none' && happens) {
-      this.process.after(ms * dice.random(), () => this.#parts.effect(run, effect));
+      this.process.after(ms * dice.random(), () => this.#parts.effect(run, effect, index));
     }
     this.process.after(ms, () => {
       this.#running.delete(run);
       if (this.#aborted.delete(run) && effect === 'none') {
-        this.#end(run, { kind: 'retry', step: index, attempt: attempt + 1, delayMs: 10, code: 'stopped' });
-      } else if (fate.kind === 'ok') this.#advance(run, index + 1);
-      else this.#end(run, this.#outcome(fate, name, index, attempt));
+        const stopped = { step: index, attempt: attempt + 1, delayMs: 10, code: 'stopped' };
+        this.#end(run, { kind: 'retry', ...stopped }, input);
+      } else if (fate.kind === 'ok') this.#advance(run, index + 1, outputOf(run.unit, index));
+      else this.#end(run, this.#outcome(fate, name, index, attempt), input);
       this.step({ type: 'ran' });
     });
   }
@@ -202,9 +218,9 @@ export class WorkerNode {
     }
   }
 
-  #end(run: Run, outcome: Outcome): void {
+  #end(run: Run, outcome: Outcome, input: unknown): void {
     // As the executor does: a step to be run again keeps its place.
-    if (outcome.kind === 'retry') run.state = { index: outcome.step };
+    if (outcome.kind === 'retry') run.state = { index: outcome.step, input };
     this.core.finish(run, outcome);
   }
 

@@ -129,7 +129,8 @@ export class Workers {
       send: (to, message, frame) =>
         this.#said(place, node, to.to === 'master' ? to.id : undefined, message, frame),
       started: (run) => history.started(session, run),
-      effect: (run, effect) => history.effect(session, run, effect),
+      effect: (run, effect, index) => history.effect(session, run, { effect, index }),
+      runs: (run, index, input) => history.steps.runs(session, run, index, input),
       folds: (run, answers) => history.folds(session, run, answers),
       watch: () => history.demand.holds(session, node.core.held),
       ended: () => timeline.after(0, () => this.#ended(place, node)),

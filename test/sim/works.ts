@@ -20,6 +20,16 @@ const STEPS = {
     { name: 'store', effect: 'at-least-once' },
     { name: 'check', effect: 'none' },
   ],
+  report: [
+    { name: 'download', effect: 'none' },
+    { name: 'convert', effect: 'none' },
+    { name: 'upload', effect: 'at-least-once' },
+  ],
+  invoice: [
+    { name: 'reserve', effect: 'at-most-once' },
+    { name: 'print', effect: 'none' },
+    { name: 'send', effect: 'at-most-once' },
+  ],
   ask: [{ name: 'answer', effect: 'none' }],
   survey: [
     { name: 'think', effect: 'none' },
@@ -43,6 +53,13 @@ const GATHERS: Partial<Record<SimWork, GatherManifest>> = {
   poll: { scatter: 'labels', deadlineMs: 15_000 },
 };
 
+/** Steps after which the state of a unit is kept. */
+const CHECKPOINTS: Partial<Record<SimWork, readonly number[]>> = {
+  import: [2],
+  report: [0, 1],
+  invoice: [0, 1],
+};
+
 /** Another version has another hash: a worker of it gets nothing of an epic that froze this one. */
 export function manifest(name: SimWork, version: number): WorkManifest {
   const gather = GATHERS[name];
@@ -52,6 +69,15 @@ export function manifest(name: SimWork, version: number): WorkManifest {
 /** What the steps of a work promise on their effects. */
 export function effectsOf(work: string): Effect[] {
   return (STEPS[work as SimWork] as WorkManifest['steps']).map(({ effect }) => effect);
+}
+
+export function hasCheckpoint(work: string, step: number): boolean {
+  return CHECKPOINTS[work as SimWork]?.includes(step) ?? false;
+}
+
+/** What a step of a unit returns. */
+export function outputOf(unit: number, step: number): string {
+  return `step ${step} of ${unit}`;
 }
 
 /** How a work gathers, where it does. */

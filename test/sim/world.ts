@@ -10,6 +10,9 @@ import type { Effect } from '../../shared/protocol/messages.ts';
 import type { Account } from './account.ts';
 import { Broken, type Story } from './story.ts';
 
+/** The effect of a step, and which step of its work that is. */
+export type StepEffect = { effect: Effect; index: number };
+
 export class World {
   readonly #story: Story;
   readonly #counts = new Map<string, number>();
@@ -27,10 +30,10 @@ export class World {
   }
 
   /** An effect of a unit happens, by a worker that holds this token. */
-  effect({ epic, begun }: Account, unit: number, token: string, effect: Effect): void {
+  effect({ epic, begun }: Account, unit: number, token: string, { effect, index }: StepEffect): void {
     const key = `${epic}.${unit}`;
-    const count = this.#count(epic, unit, effect) + 1;
-    this.#counts.set(`${key} ${effect}`, count);
+    const count = this.#count(epic, unit, index) + 1;
+    this.#counts.set(`${key} ${index}`, count);
     this.#story.add(epic, [unit, unit + 1], `${token} has the effect happen, ${effect}, time ${count}`);
     if (effect === 'at-most-once') {
       if (count > 1) throw new Broken('O1', epic, unit, `has its effect ${count} times`);
@@ -43,11 +46,11 @@ export class World {
 
   /** What is true of the effects once all is over. */
   over({ epic, outcomes, released }: Account, effects: readonly Effect[]): void {
-    const isCertain =
-      effects.indexOf('at-most-once') === effects.length - 1 && !effects.includes('at-least-once');
+    const isCertain = effects.filter((effect) => effect !== 'none').join() === 'at-most-once';
+    const isLast = effects.at(-1) === 'at-most-once';
     for (const [unit, outcome] of outcomes) {
-      for (const effect of new Set(effects)) {
-        const count = this.#count(epic, unit, effect);
+      for (const [index, effect] of effects.entries()) {
+        const count = this.#count(epic, unit, index);
         if (outcome === 'succeeded' && effect !== 'none' && count === 0) {
           throw new Broken('O3', epic, unit, `succeeded and its effect, ${effect}, never happened`);
         }
@@ -59,13 +62,14 @@ export class World {
             `had its effect ${count} times and the journal does not say why`,
           );
         }
-        if (!isCertain || outcome === 'succeeded' || outcome === 'unknown' || count === 0) continue;
+        if (!isCertain || !isLast || outcome === 'succeeded' || outcome === 'unknown' || count === 0)
+          continue;
         throw new Broken('O3', epic, unit, `is ${outcome} and its effect happened ${count} times`);
       }
     }
   }
 
-  #count(epic: string, unit: number, effect: Effect): number {
-    return this.#counts.get(`${epic}.${unit} ${effect}`) ?? 0;
+  #count(epic: string, unit: number, step: number): number {
+    return this.#counts.get(`${epic}.${unit} ${step}`) ?? 0;
   }
 }
