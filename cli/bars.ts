@@ -5,7 +5,7 @@
  * B1: a bar is full only when there is nothing left to do: never while the total is not known.
  * B2: what is only estimated is shown rounded, and a column never becomes narrower while one screen lives.
  */
-import type { EpicStatus } from '../client/index.ts';
+import { type EpicStatus, isOver } from '../client/index.ts';
 import { count, oneLine, span, statesLine } from './output.ts';
 
 /** Codes of units that reached no step. */
@@ -46,7 +46,7 @@ export function barLines(epic: EpicStatus, columns = 100, layout = newLayout()):
 /** How far the whole is, in one line; parts that say nothing now are left out. */
 export function numbersOf(epic: EpicStatus, layout = newLayout()): string {
   const { totals, rate, etaMs } = epic;
-  const isRunning = epic.state === 'running';
+  const isRunning = !isOver(epic.state);
   const isMoving = isRunning && epic.workers > 0;
   const retried = Object.values(epic.steps).reduce((sum, step) => sum + step.retried, 0);
   const parts: [string, string][] = [['share', shareOf(epic, settledOf(epic), layout)]];
@@ -63,7 +63,7 @@ export function numbersOf(epic: EpicStatus, layout = newLayout()): string {
 
 /** What a running epic waits for; empty where there is nothing to say. */
 export function hintOf(epic: EpicStatus): string {
-  return epic.state === 'running' ? oneLine(epic.bottleneck) : '';
+  return !isOver(epic.state) ? oneLine(epic.bottleneck) : '';
 }
 
 export function settledOf(epic: EpicStatus): number {
@@ -110,7 +110,7 @@ function through(epic: EpicStatus, name: string): number {
 /** B1 */
 function bar(epic: EpicStatus, done: number, cells: number): string {
   const total = totalOf(epic);
-  const empty = epic.state === 'running' ? 0 : cells;
+  const empty = isOver(epic.state) ? cells : 0;
   const filled = total === 0 ? empty : Math.min(cells, Math.floor((done / total) * cells));
   return '█'.repeat(filled) + '░'.repeat(cells - filled);
 }

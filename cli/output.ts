@@ -5,7 +5,7 @@
 import { arithmetic, count } from '../shared/core/arithmetic.ts';
 import { ERRORS, type ErrorCode } from '../shared/core/errors.ts';
 import { LEASE_MS } from '../shared/core/limits.ts';
-import type { EpicStatus } from '../shared/protocol/api.ts';
+import { type EpicStatus, isOver } from '../shared/protocol/api.ts';
 
 export { arithmetic, count } from '../shared/core/arithmetic.ts';
 
@@ -79,11 +79,11 @@ export function story(epic: EpicStatus): string[] {
 
 /** Whether an epic was cancelled and what had begun may still report how it ended. */
 export function isClosing(epic: EpicStatus): boolean {
-  return epic.state === 'running' && epic.reason !== undefined;
+  return !isOver(epic.state) && epic.reason !== undefined;
 }
 
 function closingLines(epic: EpicStatus): string[] {
-  if (!isClosing(epic)) return [];
+  if (!isClosing(epic) || epic.gather) return [];
   const { cancelled, outstanding } = epic.totals;
   const patience = `for at most ${span(LEASE_MS)}`;
   const parts = [
@@ -109,7 +109,7 @@ export function details(epic: EpicStatus): string[] {
     ...(epic.retryOf === undefined ? [] : [`  retry of ${epic.retryOf}`]),
     ...(steps.length > 0 ? [`  steps: ${steps.join('; ')}`] : []),
     ...statesLine(epic).map((line) => `  ${line}`),
-    ...(epic.state === 'running' ? [`  ${running(epic)}`, ...waiting(epic)] : []),
+    ...(!isOver(epic.state) ? [`  ${running(epic)}`, ...waiting(epic)] : []),
   ];
 }
 
@@ -138,22 +138,31 @@ export function nextOf(code: ErrorCode): string {
 function headline(epic: EpicStatus): string {
   const name = oneLine(epic.name);
   switch (epic.state) {
+    case 'running':
     case 'scattering':
     case 'folding':
-      return `… ${name} is ${epic.state}`;
-    case 'running':
-      if (isClosing(epic)) return `… ${name} is being cancelled: ${oneLine(epic.reason ?? '')}`;
+      if (isClosing(epic)) return `… ${name} ${closingWords(epic)}: ${oneLine(epic.reason ?? '')}`;
       return epic.paused === undefined
-        ? `… ${name} is running`
+        ? `… ${name} is ${epic.state}`
         : `‖ ${name} is paused: ${oneLine(epic.paused)}`;
     case 'finished':
       return `✓ ${name} finished${lasted(epic)}`;
     case 'failed':
     case 'cancelled':
-      return `✗ ${name} ${epic.state}${lasted(epic)}${epic.reason ? `: ${oneLine(epic.reason)}` : ''}`;
+      return `✗ ${name} ${epic.state}${lasted(epic)}${whyOver(epic)}`;
     default:
       return epic.state satisfies never;
   }
+}
+
+/** A gather also closes at its deadline, or with enough answers. */
+function closingWords(epic: EpicStatus): string {
+  return epic.gather ? 'takes no more answers' : 'is being cancelled';
+}
+
+function whyOver({ reason, fault }: EpicStatus): string {
+  if (fault) return `: ${oneLine(`${fault.code}: ${fault.message}`)}`;
+  return reason ? `: ${oneLine(reason)}` : '';
 }
 
 function lasted(epic: EpicStatus): string {

@@ -4,7 +4,7 @@
  *
  * V1: progress is on stderr only, and without colours where NO_COLOR is set.
  */
-import type { Epic, EpicStatus } from '../client/index.ts';
+import { type Epic, type EpicStatus, isOver } from '../client/index.ts';
 import { GimmeError } from '../shared/core/errors.ts';
 import { barLines, hintOf, newLayout, numbersOf, settledOf } from './bars.ts';
 import { count, type Output, oneLine, print, span, statesLine, story } from './output.ts';
@@ -37,7 +37,7 @@ export async function watchEpic(epic: Epic, output: Output, timeoutMs?: number):
     clearTimeout(timer);
     release();
   }
-  if (last.state === 'running') throw detached ? leftRunning(last) : timedOut(last, timeoutMs ?? 0);
+  if (!isOver(last.state)) throw detached ? leftRunning(last) : timedOut(last, timeoutMs ?? 0);
   if (output === 'json') print(JSON.stringify(last));
   if (output === 'text') for (const line of story(last)) print(line);
   return last;

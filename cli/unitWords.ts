@@ -1,5 +1,5 @@
 /** What the commands about units say alike. */
-import type { EpicStatus, FailureGroup } from '../client/index.ts';
+import { type EpicStatus, type FailureGroup, isOver } from '../client/index.ts';
 import { oneLine } from './output.ts';
 
 /** What may be done about the failures of an epic. */
@@ -17,7 +17,7 @@ export function quoted(value: string): string {
 
 /** How units of an epic are tried again, behind another hint; empty where there are none, or it still runs. */
 function retryHint({ id, name, state, totals }: EpicStatus): string {
-  if (state === 'running') return '';
+  if (!isOver(state)) return '';
   if (totals.failed > 0) return ` | gimme epic retry ${id}`;
   return totals.unknown > 0 ? ` | gimme epic retry ${id} --state unknown --confirm ${name}` : '';
 }

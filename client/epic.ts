@@ -1,12 +1,13 @@
 /** A submitted epic as a program holds it: ask, follow, wait, steer, look at units. Holds no connection of its own. */
 import { GimmeError } from '../shared/core/errors.ts';
-import type {
-  EpicStatus,
-  FailureGroup,
-  RetryAnswer,
-  RetryBody,
-  UnitStory,
-  UnitView,
+import {
+  type EpicStatus,
+  type FailureGroup,
+  isOver,
+  type RetryAnswer,
+  type RetryBody,
+  type UnitStory,
+  type UnitView,
 } from '../shared/protocol/api.ts';
 import type { Client, UnitFilter } from './client.ts';
 import { followEpic, type WatchOptions } from './events.ts';
@@ -80,7 +81,7 @@ export class Epic {
     } finally {
       clearTimeout(timer);
     }
-    if (last.state !== 'running') return last;
+    if (isOver(last.state)) return last;
     const { read, outstanding } = last.totals;
     const done = `${read - outstanding} of ${last.total} units done`;
     throw new GimmeError('wait_timeout', `epic ${this.name} still runs after ${timeoutMs} ms, ${done}`);

@@ -8,7 +8,7 @@
  */
 import { type RawData, WebSocket } from 'ws';
 import { GimmeError } from '../shared/core/errors.ts';
-import type { EpicStatus, EventMessage } from '../shared/protocol/api.ts';
+import { type EpicStatus, type EventMessage, isOver } from '../shared/protocol/api.ts';
 import type { Client } from './client.ts';
 
 const POLL_MS = 1_000;
@@ -43,14 +43,14 @@ export async function* followEpic(
     isGone = false;
   };
   yield status;
-  if (status.state !== 'running') return;
+  if (isOver(status.state)) return;
   for (;;) {
     const pushed = new PushedStates(client.master, id, signal);
     try {
       for (let state = await pushed.next(); state; state = await pushed.next()) {
         heard();
         yield state;
-        if (state.state !== 'running') return; // W2
+        if (isOver(state.state)) return; // W2
       }
     } finally {
       pushed.close();
@@ -67,7 +67,7 @@ export async function* followEpic(
     }
     heard();
     yield answer;
-    if (answer.state !== 'running') return;
+    if (isOver(answer.state)) return;
   }
 }
 

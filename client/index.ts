@@ -21,17 +21,22 @@ export {
   WorkDefinition,
   type WorkOptions,
 } from '../shared/core/work.ts';
-export type {
-  EpicPage,
-  EpicState,
-  EpicStatus,
-  FailureGroup,
-  RetryAnswer,
-  RetryBody,
-  Totals,
-  UnitPage,
-  UnitStory,
-  UnitView,
+export {
+  type EpicPage,
+  type EpicState,
+  type EpicStatus,
+  type FailureGroup,
+  type GatherAnswer,
+  type GatherStatus,
+  isOver,
+  type Reply,
+  type RetryAnswer,
+  type RetryBody,
+  type Totals,
+  type UnitPage,
+  type UnitResult,
+  type UnitStory,
+  type UnitView,
 } from '../shared/protocol/api.ts';
 export {
   Client,

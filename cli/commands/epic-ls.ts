@@ -1,6 +1,6 @@
 /** `gimme epic ls`: the epics of a master, newest first. */
 import type { Command } from 'commander';
-import { Client, type EpicFilter, type EpicState, type EpicStatus } from '../../client/index.ts';
+import { Client, type EpicFilter, type EpicState, type EpicStatus, isOver } from '../../client/index.ts';
 import { PAGE_EPICS_MAX } from '../../shared/core/limits.ts';
 import { readConfig, type Settings } from '../../shared/io/config.ts';
 import { addSettings, example } from '../options.ts';
@@ -57,13 +57,13 @@ async function ls(flags: Record<string, unknown>): Promise<number> {
 }
 
 function stateWord({ state, paused }: EpicStatus): string {
-  return state === 'running' && paused !== undefined ? 'paused' : state;
+  return !isOver(state) && paused !== undefined ? 'paused' : state;
 }
 
 /** What the numbers do not say. */
 function note({ state, paused, delayed, retryOf }: EpicStatus): string {
   const notes = [
-    ...(state === 'running' && paused !== undefined ? [`paused: ${cut(paused)}`] : []),
+    ...(!isOver(state) && paused !== undefined ? [`paused: ${cut(paused)}`] : []),
     ...(delayed > 0 ? [`${count(delayed)} waiting for a retry`] : []),
     ...(retryOf === undefined ? [] : [`retry of ${retryOf}`]),
   ];

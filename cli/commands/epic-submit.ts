@@ -1,6 +1,6 @@
 /** `gimme epic submit`: checks what can be checked here, uploads, and says what to do next. */
 import type { Command } from 'commander';
-import { Client, type Epic, type Source } from '../../client/index.ts';
+import { Client, type Epic, isOver, type Source } from '../../client/index.ts';
 import { GimmeError } from '../../shared/core/errors.ts';
 import { isId } from '../../shared/core/ids.ts';
 import { readConfig } from '../../shared/io/config.ts';
@@ -59,7 +59,7 @@ async function submit(work: string, flags: Flags): Promise<number> {
   const name = flags.name === undefined ? {} : { name: flags.name };
   const epic = await client.submit({ work, source, ...name, ...(brief === undefined ? {} : { brief }) });
   const { state, workers } = epic.first;
-  if (state === 'running' && workers === 0)
+  if (!isOver(state) && workers === 0)
     say(`notice: no worker offers \`${work}\` yet; the epic waits for one`);
   if (flags.watch) return exitCodeOf(await watchEpic(epic, output as Output));
   answer(epic, output as Output);
@@ -69,7 +69,7 @@ async function submit(work: string, flags: Flags): Promise<number> {
 function answer(epic: Epic, output: Output): void {
   if (output !== 'text') return print(JSON.stringify(epic.first));
   print(`submitted ${epic.name} as ${epic.id}`);
-  if (epic.first.state !== 'running') return say('It has no units, so it is finished.');
+  if (isOver(epic.first.state)) return say('It has no units, so it is finished.');
   say(`Next: gimme epic watch ${epic.id}`);
 }
 

@@ -1,6 +1,6 @@
 /** `gimme epic why`: what an epic waits for and what went wrong in it; or the story of one unit. */
 import type { Command } from 'commander';
-import { Client, type EpicStatus, type FailureGroup, type UnitStory } from '../../client/index.ts';
+import { Client, type EpicStatus, type FailureGroup, isOver, type UnitStory } from '../../client/index.ts';
 import { ERRORS } from '../../shared/core/errors.ts';
 import { readConfig } from '../../shared/io/config.ts';
 import { addSettings, example } from '../options.ts';
@@ -47,7 +47,7 @@ function advice(failures: readonly FailureGroup[]): string[] {
 function nextSteps(epic: EpicStatus, failures: readonly FailureGroup[]): string {
   const { id, state, paused } = epic;
   if (failures.length > 0) return failureHint(epic, failures);
-  if (state !== 'running') return `gimme epic get ${id}`;
+  if (isOver(state)) return `gimme epic get ${id}`;
   return paused === undefined ? `gimme epic watch ${id}` : `gimme epic resume ${id}`;
 }
 

@@ -42,8 +42,21 @@ export const ERRORS = {
     'Start a worker with this work, or leave out --strict and let the epic wait.',
   ),
   idempotency_conflict: row(422, 2, false, 'The key was used with another payload; use a new key.'),
+  precondition_failed: row(
+    412,
+    8,
+    false,
+    'It changed since its ETag was read: read it again, and send the change again if it is still wanted.',
+  ),
+  bad_reply_to: row(
+    422,
+    2,
+    false,
+    'Give a webhook on a public address, or `gimmework.reply.<id>` where the link is NATS; the message says which.',
+  ),
   wait_timeout: row(504, 3, true, 'The epic goes on; wait again with a longer --timeout.'),
   epic_failed: row(409, 5, false, 'The epic failed or was cancelled; `gimme epic get` gives the reason.'),
+  quorum_missed: row(409, 5, false, 'Too few answered in time; `gimme epic results` has what came.'),
   epic_incomplete: row(
     200,
     6,

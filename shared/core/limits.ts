@@ -83,6 +83,8 @@ export const DUE_BYTES = 4 * MB;
 export const EPICS_ACTIVE_MAX = 10_000;
 /** How long a gather takes answers, where neither its work nor its submit says so. */
 export const GATHER_DEADLINE_MS = 120_000;
+/** Longest time that a gather may take answers. */
+export const GATHER_DEADLINE_MS_MAX = 30 * 24 * 3_600_000;
 /** Units of one gather that are for one responder each. */
 export const GATHER_ADDRESSED_MAX = 100_000;
 /** Bytes of all items of one scatter. */
@@ -205,5 +207,23 @@ export const STEER_BODY_BYTES_MAX = 64 * KB;
 export const REASON_CHARS_MAX = 500;
 /** How long a stopping HTTP server waits for answers under way before it cuts their sockets. */
 export const HTTP_CLOSE_GRACE_MS = 2_000;
+/** Longest that a request may wait for its gather, by `Prefer: wait`. */
+export const WAIT_MS_MAX = 60_000;
+/** Requests that wait for their gather at once; more are answered at once. */
+export const WAITING_MAX = 10_000;
+/** Characters of an Idempotency-Key. */
+export const IDEMPOTENCY_KEY_CHARS_MAX = 255;
+/** Characters of a return address. */
+export const REPLY_TO_CHARS_MAX = 2_048;
+/** Returns that are under way to their addresses at once; the others wait. */
+export const RETURNS_AT_ONCE = 32;
+/** How long one attempt to reach a return address may take. */
+export const RETURN_TIMEOUT_MS = 15_000;
+/** How soon a return that failed is tried again, doubled each time … */
+export const RETURN_RETRY_FIRST_MS = 5_000;
+/** … up to this … */
+export const RETURN_RETRY_MAX_MS = 3_600_000;
+/** … and for how long since the end of the gather. */
+export const RETURN_FOR_MS = 24 * 3_600_000;
 /** Characters of one message or field in the log; the rest is cut. */
 export const LOG_VALUE_CHARS_MAX = 4_000;

@@ -213,6 +213,30 @@ function paging(withRig: WithRig): void {
 }
 
 function changing(withRig: WithRig): void {
+  withRig('answers of a gather are found by their state, beside units that failed', async (rig) => {
+    const store = await rig.reopen();
+    await store.open();
+    const answered = [4, 1].map((unit) => ({ unit, data: { bytes: bytesOf(`{"n":${unit}}`) } }));
+    await store.append([{ k: 'settled', epic: 'a', succeeded: [1, 2, 4, 5], answered, failed: [fault(2)] }]);
+    const rows = await store.units({ epic: 'a', states: ['answered'], ...ALL });
+    assert.deepEqual(
+      rows.map(({ unit, data }) => [unit, String(Buffer.from(data?.bytes ?? []))]),
+      [
+        [1, '{"n":1}'],
+        [4, '{"n":4}'],
+      ],
+    );
+    assert.deepEqual(
+      unitsOf(await store.units({ epic: 'a', states: ['answered', 'failed'], ...ALL })),
+      [1, 2, 4],
+    );
+    assert.deepEqual(
+      unitsOf(await store.units({ epic: 'a', states: ['answered'], after: 1, limit: 5 })),
+      [4],
+    );
+    assert.deepEqual(unitsOf(await store.units({ epic: 'a', states: ['failed'], ...ALL })), [2]);
+  });
+
   withRig('a row goes the way of its unit, and keeps its bytes and key unless others come', async (rig) => {
     const store = await rig.reopen();
     await store.open();
