@@ -16,7 +16,14 @@ import type { SourceSpec } from '../core/source.ts';
 import type { UnitName } from './unitStory.ts';
 import type { UnitsFilter } from './unitViews.ts';
 
-export type SubmitRequest = { work: string; name?: string; source: SourceSpec; brief: unknown };
+export type SubmitRequest = {
+  /** The id that the epic is to have: where an epic has it already, see `submit`. */
+  id?: string;
+  work: string;
+  name?: string;
+  source: SourceSpec;
+  brief: unknown;
+};
 
 /** A gather: its input is the brief of its epic. What is not asked for is as its work says. */
 export type GatherRequest = {
@@ -67,6 +74,8 @@ export type UnitsApi = {
   /** Those that are kept one by one: they wait, are tried again, have failed or are unknown. */
   page(id: string, filter: UnitsFilter): Promise<UnitPage>;
   failures(id: string): Promise<FailureGroup[]>;
+  /** What the units of a gather returned, as JSON, in the order of their numbers; those that come meanwhile, too. */
+  answers(id: string): AsyncIterable<{ unit: number; bytes: Uint8Array }>;
   /** Throws also ambiguous_name, where several units have the key. */
   story(id: string, name: UnitName): Promise<UnitStory>;
   /** Makes a new epic of failed or unknown units. Throws also wrong_state, bad_request, too_many_epics. */
@@ -76,12 +85,17 @@ export type UnitsApi = {
 export type MasterApi = {
   readonly id: string;
   readonly units: UnitsApi;
-  /** Records a new epic whose source is already durable; resolves once the epic itself is. */
+  /**
+   * Records a new epic whose source is already durable; resolves once the epic itself is. Where an epic has the `id` that
+   * is asked for: resolves with that epic if it was submitted with the same payload, else throws idempotency_conflict.
+   */
   submit(request: SubmitRequest): Promise<EpicStatus>;
-  /** Records a new gather; resolves once it is durable. */
+  /** Records a new gather; resolves once it is durable. With an `id` as `submit`. */
   gather(request: GatherRequest): Promise<EpicStatus>;
   /** Nothing where it is no gather that has finished. Throws not_found. */
   result(id: string): Promise<GatherResult | undefined>;
+  /** Ids of the spools that epics have. */
+  spools(): ReadonlySet<string>;
   /** An epic by id, or the newest one of that name. */
   epic(idOrName: string): EpicStatus | undefined;
   /** How many epics carry this name (a destructive call refuses an ambiguous one). */

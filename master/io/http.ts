@@ -28,8 +28,12 @@ import {
 } from '../../shared/core/limits.ts';
 import type { Log } from '../../shared/io/log.ts';
 import type { EpicPage } from '../../shared/protocol/api.ts';
+import { openapiOf } from '../../shared/protocol/openapi/document.ts';
+import { headersTaken } from '../../shared/protocol/openapi/operations.ts';
 import { epicOf, onlyEpicOf } from './epicNamed.ts';
+import { checkMatch, etagOf, isNoneMatch, shownEpic } from './epicShown.ts';
 import { serveEvents } from './events.ts';
+import { addGatherRoutes } from './gatherRoutes.ts';
 import { refuseLink } from './linkRefusal.ts';
 import type { MasterMetrics } from './metrics.ts';
 import { gimmeErrorOf, PROBLEM_TYPE, problemOf } from './problem.ts';
@@ -78,14 +82,18 @@ export function buildHttp(parts: HttpParts): FastifyInstance {
     const shown = `${request.method} ${request.url.split('?')[0]?.slice(0, 200)}`;
     return answerError(parts, new GimmeError('not_found', `there is no call ${shown}`), request, reply);
   });
-  app.addHook('onRequest', async (request) => checkHeaders(request.headers));
+  app.addHook('onRequest', async ({ method, routeOptions: { url }, headers }) =>
+    checkHeaders(headers, headersTaken(method, url ?? '')),
+  );
   app.addHook('onResponse', async (request, reply) => {
     const route = request.routeOptions.url ?? 'none';
     parts.metrics?.answered(route, reply.statusCode, reply.elapsedTime / 1_000);
   });
   addParsers(app);
+  addSubmitRoute(app, parts);
   addEpicRoutes(app, parts);
   addUnitRoutes(app, parts.api);
+  addGatherRoutes(app, parts.api);
   addBriefRoute(app, parts);
   addNodeRoutes(app, parts);
   closeInTime(app, parts);
@@ -107,9 +115,6 @@ function addParsers(app: FastifyInstance): void {
   app.addContentTypeParser('application/json', { parseAs: 'buffer' }, (request, body, done) =>
     parse(request, body as Buffer, done),
   );
-  app.addContentTypeParser(['text/csv', 'application/x-ndjson'], (_request, payload, done) =>
-    done(null, payload),
-  );
 }
 
 type Parsed = (error: Error | null, value?: unknown) => void;
@@ -125,17 +130,25 @@ function jsonParser(app: FastifyInstance): (request: FastifyRequest, body: Buffe
   };
 }
 
+/** The one call that takes a stream of records; the others refuse its media types. */
+function addSubmitRoute(app: FastifyInstance, parts: HttpParts): void {
+  app.register(async (scope) => {
+    scope.addContentTypeParser(['text/csv', 'application/x-ndjson'], (_request, payload, done) =>
+      done(null, payload),
+    );
+    scope.post('/v1/epics', async (request, reply) => {
+      const epic =
+        request.body instanceof Readable
+          ? await submitUpload(parts, request, request.body)
+          : await submitJson(parts, request);
+      reply.code(202).header('location', epic.links.self);
+      return shownEpic(epic, Date.now());
+    });
+  });
+}
+
 function addEpicRoutes(app: FastifyInstance, parts: HttpParts): void {
   const { api } = parts;
-  app.post('/v1/epics', async (request, reply) => {
-    const epic =
-      request.body instanceof Readable
-        ? await submitUpload(parts, request, request.body)
-        : await submitJson(parts, request);
-    reply.code(202).header('location', epic.links.self);
-    return { ...epic, status: epic.state };
-  });
-
   app.get('/v1/epics', async (request, reply): Promise<EpicPage> => {
     const { cursor, limit, ...filter } = listQuery(request.query);
     const found = api.epics({
@@ -151,23 +164,33 @@ function addEpicRoutes(app: FastifyInstance, parts: HttpParts): void {
     return { epics, next: last.id };
   });
 
-  app.get('/v1/epics/:id', async (request) => {
+  app.get('/v1/epics/:id', async (request, reply) => {
     noQuery(request.query);
-    return epicOf(api, epicParam(request.params));
+    const epic = epicOf(api, epicParam(request.params));
+    const shown = shownEpic(epic, Date.now());
+    if (epic.gather && epic.state === 'finished')
+      return reply.code(303).header('location', shown.links.result).send(shown);
+    const etag = etagOf(epic);
+    reply.header('etag', etag);
+    return isNoneMatch(request.headers['if-none-match'], etag) ? reply.code(304).send() : shown;
   });
 
   app.post('/v1/epics/:id/cancel', { bodyLimit: STEER_BODY_BYTES_MAX }, async (request) => {
     noQuery(request.query);
     const asked = epicParam(request.params);
     const reason = cancelBody(request.body);
-    return api.cancel(onlyEpicOf(api, asked).id, reason);
+    const epic = onlyEpicOf(api, asked);
+    checkMatch(request.headers['if-match'], epic);
+    return api.cancel(epic.id, reason);
   });
 
   app.patch('/v1/epics/:id', { bodyLimit: STEER_BODY_BYTES_MAX }, async (request) => {
     noQuery(request.query);
     const asked = epicParam(request.params);
     const { paused, reason = 'no reason was given' } = steerBody(request.body);
-    const { id } = onlyEpicOf(api, asked);
+    const epic = onlyEpicOf(api, asked);
+    checkMatch(request.headers['if-match'], epic);
+    const { id } = epic;
     return paused ? api.pause(id, reason) : api.resume(id);
   });
 }
@@ -214,6 +237,10 @@ function addNodeRoutes(app: FastifyInstance, parts: HttpParts): void {
       reply.type(metrics.contentType).send(await metrics.text()),
     );
   }
+  app.get('/v1/openapi.json', async (request) => {
+    noQuery(request.query);
+    return openapiOf(version);
+  });
   app.get('/healthz', async () => ({ status: 'ok', version }));
   app.get('/readyz', async (_request, reply) => {
     const readiness = api.readiness();

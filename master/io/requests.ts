@@ -14,6 +14,7 @@ import {
   REASON_CHARS_MAX,
 } from '../../shared/core/limits.ts';
 import type { EpicState, RetryBody, SteerBody, SubmitBody, SubmitQuery } from '../../shared/protocol/api.ts';
+import type { HeaderName } from '../../shared/protocol/openapi/operations.ts';
 import type { UnitName } from './unitStory.ts';
 import type { UnitsFilter } from './unitViews.ts';
 
@@ -31,7 +32,8 @@ const LATER_FIELDS = new Set([
   'strict',
   'dryRun',
 ]);
-const LATER_HEADERS = ['idempotency-key', 'if-match', 'prefer'];
+/** Headers that would change the meaning of a call: each is taken by some calls and refused by the others. */
+const MEANING = ['idempotency-key', 'if-match', 'prefer'] as const;
 const STATES: readonly EpicState[] = ['running', 'finished', 'failed', 'cancelled'];
 const UNIT_STATES = ['parked', 'running', 'failed', 'unknown'] as const;
 const RETRY_STATES = ['failed', 'unknown'] as const;
@@ -39,10 +41,11 @@ const ID_RULE = 'must be 1 to 64 of A-Z a-z 0-9 _ -';
 
 export type ListQuery = { state?: EpicState; work?: string; cursor?: string; limit: number };
 
-/** Refuses headers that would change the meaning of a call but are not supported. */
-export function checkHeaders(headers: Record<string, unknown>): void {
-  for (const name of LATER_HEADERS) {
-    if (headers[name] !== undefined) refuse(`header ${name} is not supported yet; leave it out`);
+/** Refuses headers that would change the meaning of a call and that it does not take. */
+export function checkHeaders(headers: Record<string, unknown>, taken: readonly HeaderName[]): void {
+  for (const name of MEANING) {
+    if (headers[name] !== undefined && !taken.includes(name))
+      refuse(`header ${name} is not taken by this call; leave it out`);
   }
   const encoding = headers['content-encoding'];
   if (encoding !== undefined && encoding !== 'identity') {
@@ -209,7 +212,7 @@ function sourceOf(value: unknown): SubmitBody['source'] {
   );
 }
 
-function objectOf(value: unknown, where: string, allowed: readonly string[]): Record<string, unknown> {
+export function objectOf(value: unknown, where: string, allowed: readonly string[]): Record<string, unknown> {
   if (typeof value !== 'object' || value === null || Array.isArray(value))
     refuse(`${where} must be an object`);
   for (const name of Object.keys(value)) {
@@ -222,7 +225,7 @@ function objectOf(value: unknown, where: string, allowed: readonly string[]): Re
   return { ...(value as Record<string, unknown>) };
 }
 
-function idOf(value: unknown, field: string): string {
+export function idOf(value: unknown, field: string): string {
   if (value === undefined) refuse(`field ${field} is missing; it ${ID_RULE}`);
   if (!isId(value)) refuse(`field ${field} ${ID_RULE}`);
   return value;
@@ -242,12 +245,12 @@ function limitOf(value: unknown, max: number): number {
   return limit;
 }
 
-function oneOf<T extends string>(value: unknown, choices: readonly T[], field: string): T {
+export function oneOf<T extends string>(value: unknown, choices: readonly T[], field: string): T {
   const choice = choices.find((known) => known === value);
   return choice ?? refuse(`field ${field} must be one of ${choices.join(', ')}`);
 }
 
-function textOf(value: unknown, field: string, charsMax: number): string {
+export function textOf(value: unknown, field: string, charsMax: number): string {
   if (typeof value !== 'string' || value === '') refuse(`field ${field} must be a text, given once`);
   if (value.length > charsMax) refuse(`field ${field} is over ${charsMax} characters`);
   return value;
@@ -270,6 +273,6 @@ function unitNumber(value: unknown): number | undefined {
   return Number.isSafeInteger(unit) ? unit : undefined;
 }
 
-function refuse(message: string): never {
+export function refuse(message: string): never {
   throw new GimmeError('bad_request', message);
 }

@@ -2,6 +2,8 @@
  * How a submit becomes an epic: its records go to the spool, its brief is found, the master is told.
  * Owns the way of the bytes; what a request may say is `requests.ts`, what an epic is the master's.
  *
+ * With an `Idempotency-Key` the id of the epic is made of the key, and one that is there already answers for itself.
+ *
  * H1: an upload goes straight to the spool, chunk by chunk; what broke off or was refused leaves nothing.
  */
 import { randomBytes } from 'node:crypto';
@@ -10,9 +12,10 @@ import type { FastifyRequest } from 'fastify';
 import { GimmeError } from '../../shared/core/errors.ts';
 import { idFrom } from '../../shared/core/ids.ts';
 import type { EpicStatus, SubmitBody } from '../../shared/protocol/api.ts';
-import type { SourceSpec } from '../core/source.ts';
-import type { MasterApi } from './api.ts';
+import type { MasterApi, SubmitRequest } from './api.ts';
 import type { Briefs } from './briefs.ts';
+import { idempotencyKeyOf } from './gatherRequests.ts';
+import { keyedId } from './idempotency.ts';
 import { noQuery, submitBody, submitQuery } from './requests.ts';
 import type { Spool } from './spool.ts';
 
@@ -30,28 +33,36 @@ export async function submitUpload(
 ): Promise<EpicStatus> {
   const { brief: hash, ...submit } = submitQuery(request.query);
   const format = formatOf(request.headers['content-type'] ?? '');
+  const keyed = keyOf(request);
   const brief = hash === undefined ? null : await briefOf(briefs, hash);
-  return spooled(spool, format, counted(body), (source) => api.submit({ ...submit, source, brief }));
+  return spooled({ api, spool }, { format, body: counted(body) }, { ...submit, ...keyed, brief });
 }
 
 /** Submits what a JSON body says. */
 export async function submitJson({ api, spool }: SubmitParts, request: FastifyRequest): Promise<EpicStatus> {
   noQuery(request.query);
-  const { source, brief = null, ...submit } = submitBody(request.body);
-  if (source.type === 'range') return api.submit({ ...submit, source, brief });
-  return spooled(spool, 'ndjson', lines(source), (spec) => api.submit({ ...submit, source: spec, brief }));
+  const { source, brief = null, ...rest } = submitBody(request.body);
+  const submit = { ...rest, ...keyOf(request), brief };
+  if (source.type === 'range') return api.submit({ ...submit, source });
+  return spooled({ api, spool }, { format: 'ndjson', body: lines(source) }, submit);
 }
 
-/** H1: whatever fails, before or after the last byte, the spool is removed again. */
+function keyOf({ headers }: FastifyRequest): { id?: string } {
+  const key = idempotencyKeyOf(headers['idempotency-key']);
+  return key === undefined ? {} : { id: keyedId(key) };
+}
+
+/** H1: whatever fails, before or after the last byte, the spool is removed again; so is one that no epic has. */
 async function spooled(
-  spool: SubmitParts['spool'],
-  format: 'csv' | 'ndjson',
-  body: AsyncIterable<Uint8Array>,
-  submit: (source: SourceSpec) => Promise<EpicStatus>,
+  { api, spool }: Pick<SubmitParts, 'api' | 'spool'>,
+  { format, body }: { format: 'csv' | 'ndjson'; body: AsyncIterable<Uint8Array> },
+  submit: Omit<SubmitRequest, 'source'>,
 ): Promise<EpicStatus> {
   const id = idFrom(randomBytes(15));
   try {
-    return await submit(await spool.write(format, body, id));
+    const epic = await api.submit({ ...submit, source: await spool.write(format, body, id) });
+    if (submit.id !== undefined && !api.spools().has(id)) await spool.remove(id);
+    return epic;
   } catch (error) {
     await spool.remove(id);
     throw error;

@@ -4,6 +4,7 @@ import { STEER_BODY_BYTES_MAX } from '../../shared/core/limits.ts';
 import type { UnitPage } from '../../shared/protocol/api.ts';
 import type { MasterApi } from './api.ts';
 import { epicOf, onlyEpicOf } from './epicNamed.ts';
+import { checkMatch } from './epicShown.ts';
 import { epicParam, noQuery, retryBody, unitParam, unitsQuery } from './requests.ts';
 
 export function addUnitRoutes(app: FastifyInstance, api: MasterApi): void {
@@ -35,7 +36,9 @@ export function addUnitRoutes(app: FastifyInstance, api: MasterApi): void {
   app.post('/v1/epics/:id/retry', { bodyLimit: STEER_BODY_BYTES_MAX }, async (request, reply) => {
     noQuery(request.query);
     const body = retryBody(request.body);
-    const answer = await api.units.retry(onlyEpicOf(api, epicParam(request.params)).id, body);
+    const epic = onlyEpicOf(api, epicParam(request.params));
+    checkMatch(request.headers['if-match'], epic);
+    const answer = await api.units.retry(epic.id, body);
     if (answer.epic) reply.code(202).header('location', answer.epic.links.self);
     return answer;
   });

@@ -25,7 +25,7 @@ import {
 } from './retries.ts';
 import type { Store } from './store.ts';
 import { storyOf, type UnitName } from './unitStory.ts';
-import { failureGroups, type UnitsFilter, unitPage } from './unitViews.ts';
+import { failureGroups, rowsOf, type UnitsFilter, unitPage } from './unitViews.ts';
 
 export type UnitsParts = {
   store: Pick<Store, 'units' | 'history'>;
@@ -50,6 +50,14 @@ export class Units implements UnitsApi {
   async failures(id: string): Promise<FailureGroup[]> {
     const { store, views } = this.#parts;
     return failureGroups(store, views.known(id));
+  }
+
+  async *answers(id: string): AsyncGenerator<{ unit: number; bytes: Uint8Array }> {
+    const { store, views } = this.#parts;
+    const { id: epic } = views.known(id);
+    for await (const { unit, data } of rowsOf(store, { epic, states: ['answered'] })) {
+      if (data) yield { unit, bytes: data.bytes };
+    }
   }
 
   async story(id: string, name: UnitName): Promise<UnitStory> {

@@ -1,8 +1,10 @@
 /** A master that does nothing but remember: what HTTP, client and command line are tested against. */
 
+import { Readable } from 'node:stream';
 import type { SourceSpec } from '../../../master/core/source.ts';
 import type {
   GatherRequest,
+  GatherResult,
   MasterApi,
   MasterView,
   SubmitRequest,
@@ -11,7 +13,7 @@ import type {
 } from '../../../master/io/api.ts';
 import { GimmeError } from '../../../shared/core/errors.ts';
 import type { Log } from '../../../shared/io/log.ts';
-import type { EpicStatus, RetryBody, UnitView } from '../../../shared/protocol/api.ts';
+import type { EpicStatus, GatherStatus, RetryBody, UnitView } from '../../../shared/protocol/api.ts';
 
 export class FakeMaster implements MasterApi {
   readonly id = 'fake-master';
@@ -23,7 +25,18 @@ export class FakeMaster implements MasterApi {
   /** Kept units of every epic. */
   kept: UnitView[] = [];
   readonly retried: { id: string; body: RetryBody }[] = [];
+  readonly asked: GatherRequest[] = [];
+  /** Of every gather: what its fold returned, as JSON text, and the answers of its units. */
+  value = 'null';
+  replies: unknown[] = [];
+  missing: number[] = [];
+  /** Told of each gather that was asked. */
+  onAsked: (epic: EpicStatus) => void = () => {};
   readonly units: UnitsApi = {
+    answers: async function* (this: FakeMaster) {
+      for (const [unit, answer] of this.replies.entries())
+        yield { unit, bytes: Buffer.from(JSON.stringify(answer)) };
+    }.bind(this),
     page: async (_, { state, code, key, after = -1, limit }) => {
       const is = (wanted: string | undefined, it: string | undefined) =>
         wanted === undefined || wanted === it;
@@ -67,8 +80,60 @@ export class FakeMaster implements MasterApi {
 
   submit(request: SubmitRequest): Promise<EpicStatus> {
     if (this.fault !== undefined) return Promise.reject(this.fault);
+    const { id, work, name = id, source } = request;
+    const known = this.all.find((epic) => epic.id === id);
+    if (known) {
+      const before = this.submitted.find((one) => one.id === id);
+      return this.#again(known, before?.brief, request.brief);
+    }
     this.submitted.push(request);
-    return Promise.resolve(this.add({ work: request.work, ...(request.name ? { name: request.name } : {}) }));
+    if (source.type === 'spool') this.#spools.add(source.id);
+    return Promise.resolve(this.add({ work, ...(id && { id }), ...(name && { name }) }));
+  }
+
+  gather(request: GatherRequest): Promise<EpicStatus> {
+    if (this.fault !== undefined) return Promise.reject(this.fault);
+    const { id, work, name = id, input, deadlineMs = 120_000, replyTo } = request;
+    const known = this.all.find((epic) => epic.id === id);
+    if (known) return this.#again(known, this.asked.find((one) => one.id === id)?.input, input);
+    this.asked.push(request);
+    const deadlineAt = new Date(Date.parse('2024-01-01T00:00:00.000Z') + deadlineMs).toISOString();
+    const gather: GatherStatus = {
+      phase: 'scatter',
+      deadlineAt,
+      responses: 0,
+      late: 0,
+      ...(replyTo && { replyTo }),
+    };
+    const epic = this.add({ work, state: 'scattering', gather, ...(id && { id }), ...(name && { name }) });
+    this.onAsked(epic);
+    return Promise.resolve(epic);
+  }
+
+  #again(known: EpicStatus, before: unknown, now: unknown): Promise<EpicStatus> {
+    if (JSON.stringify(before) === JSON.stringify(now)) return Promise.resolve(known);
+    return Promise.reject(new GimmeError('idempotency_conflict', 'this idempotency key made another epic'));
+  }
+
+  result(id: string): Promise<GatherResult | undefined> {
+    const epic = this.all.find((one) => one.id === id);
+    if (!epic?.gather || epic.state !== 'finished') return Promise.resolve(undefined);
+    const { missing } = this;
+    const bytes = Buffer.from(this.value);
+    const complete = missing.length === 0;
+    return Promise.resolve({
+      complete,
+      missing,
+      failed: 0,
+      bytes: bytes.length,
+      value: Readable.from([bytes]),
+    });
+  }
+
+  readonly #spools = new Set<string>();
+
+  spools(): ReadonlySet<string> {
+    return this.#spools;
   }
 
   epic(idOrName: string): EpicStatus | undefined {
@@ -89,14 +154,6 @@ export class FakeMaster implements MasterApi {
 
   cancel(id: string, reason: string): Promise<EpicStatus> {
     return Promise.resolve(this.change(id, { state: 'cancelled', reason }));
-  }
-
-  gather({ work, name }: GatherRequest): Promise<EpicStatus> {
-    return Promise.resolve(this.add({ work, ...(name ? { name } : {}) }));
-  }
-
-  result(): Promise<undefined> {
-    return Promise.resolve(undefined);
   }
 
   pause(id: string, reason: string): Promise<EpicStatus> {

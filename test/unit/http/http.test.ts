@@ -150,10 +150,10 @@ const REFUSED: [string, InjectOptions, number, string, RegExp][] = [
   ['brief as a path', upload('work=w&brief=..%2Fx'), 400, 'bad_request', /field brief must be/],
   [
     'idempotency key',
-    upload('work=w', { 'idempotency-key': 'k' }),
+    upload('work=w', { 'idempotency-key': 'a b' }),
     400,
     'bad_request',
-    /idempotency-key is not/,
+    /idempotency-key must be/,
   ],
   ['compressed', upload('work=w', { 'content-encoding': 'gzip' }), 400, 'bad_request', /content-encoding/],
   [
