@@ -107,6 +107,7 @@ export function details(epic: EpicStatus): string[] {
     ...story(epic),
     `  id ${epic.id}   work ${epic.work}   units ${total}   submitted ${epic.submittedAt}`,
     ...(epic.retryOf === undefined ? [] : [`  retry of ${epic.retryOf}`]),
+    ...gatherLines(epic),
     ...(steps.length > 0 ? [`  steps: ${steps.join('; ')}`] : []),
     ...statesLine(epic).map((line) => `  ${line}`),
     ...(!isOver(epic.state) ? [`  ${running(epic)}`, ...waiting(epic)] : []),
@@ -118,6 +119,16 @@ export function statesLine({ states = {} }: EpicStatus): string[] {
   const waiting = Object.entries(states);
   if (waiting.slice(1).every(([, units]) => units === 0)) return [];
   return [`wait for: ${waiting.map(([step, units]) => `${step} ${count(units)}`).join(', ')}`];
+}
+
+function gatherLines({ gather, state }: EpicStatus): string[] {
+  if (!gather) return [];
+  const { deadlineAt, items, responses, late } = gather;
+  const until = isOver(state)
+    ? `took answers until ${deadlineAt} at the latest`
+    : `takes answers until ${deadlineAt}`;
+  const of = items === undefined ? '' : ` of ${count(items)}`;
+  return [`  ${until}; ${count(responses)}${of} so far, ${count(late)} too late`];
 }
 
 /** A table with a head line and aligned columns; numbers to the right. */

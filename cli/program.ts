@@ -4,6 +4,7 @@
  */
 import { Command } from 'commander';
 import { VERSION } from '../shared/io/version.ts';
+import { addAsk } from './commands/ask.ts';
 import { addCompletion } from './commands/completion.ts';
 import { addConfig } from './commands/config-print.ts';
 import { addDemo } from './commands/demo.ts';
@@ -12,6 +13,7 @@ import { addDoctor } from './commands/doctor.ts';
 import { addEpic } from './commands/epic.ts';
 import { addInit } from './commands/init.ts';
 import { addMaster } from './commands/master.ts';
+import { addOpenapi } from './commands/openapi.ts';
 import { addSmtpStub } from './commands/smtp-stub.ts';
 import { addStatus } from './commands/status.ts';
 import { addTop } from './commands/top.ts';
@@ -51,6 +53,8 @@ export function buildProgram(entry: string, ended: (exitCode: number) => void): 
   addWorker(program, ended);
   program.commandsGroup('Epics:');
   addEpic(program, ended);
+  program.commandsGroup('Scatter:');
+  addAsk(program, ended);
   program.commandsGroup('Mail:');
   addSmtpStub(program, ended);
   program.commandsGroup('Cluster:');
@@ -58,6 +62,7 @@ export function buildProgram(entry: string, ended: (exitCode: number) => void): 
   addTop(program, ended);
   program.commandsGroup('Setup:');
   addConfig(program, ended);
+  addOpenapi(program, ended);
   addCompletion(program, ended);
   example(program, 'gimme demo');
   describeAll(program);

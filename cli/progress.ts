@@ -18,6 +18,20 @@ const DRAW_EVERY_MS = 100;
  * each state is a line on stdout, with `json` the end state is, with `text` its story.
  */
 export async function watchEpic(epic: Epic, output: Output, timeoutMs?: number): Promise<EpicStatus> {
+  const each = (status: EpicStatus): void => {
+    if (output === 'jsonl') print(JSON.stringify(status));
+  };
+  const last = await followToEnd(epic, { each, ...(timeoutMs !== undefined && { timeoutMs }) });
+  if (output === 'json') print(JSON.stringify(last));
+  if (output === 'text') for (const line of story(last)) print(line);
+  return last;
+}
+
+/** Shows an epic until its end. Ctrl-C throws `detached`, the timeout `wait_timeout`; the epic runs on. */
+export async function followToEnd(
+  epic: Epic,
+  { each, timeoutMs }: Pick<Following, 'each'> & { timeoutMs?: number } = {},
+): Promise<EpicStatus> {
   const stop = new AbortController();
   let detached = false;
   const release = onStop(() => {
@@ -27,19 +41,12 @@ export async function watchEpic(epic: Epic, output: Output, timeoutMs?: number):
   const timer = timeoutMs === undefined ? undefined : setTimeout(() => stop.abort(), timeoutMs);
   let last: EpicStatus;
   try {
-    last = await follow(epic, {
-      signal: stop.signal,
-      each: (status) => {
-        if (output === 'jsonl') print(JSON.stringify(status));
-      },
-    });
+    last = await follow(epic, { signal: stop.signal, ...(each && { each }) });
   } finally {
     clearTimeout(timer);
     release();
   }
   if (!isOver(last.state)) throw detached ? leftRunning(last) : timedOut(last, timeoutMs ?? 0);
-  if (output === 'json') print(JSON.stringify(last));
-  if (output === 'text') for (const line of story(last)) print(line);
   return last;
 }
 

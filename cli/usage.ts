@@ -10,7 +10,6 @@ const LATER_FLAGS = new Set([
   '--priority',
   '--rate',
   '--rate-key',
-  '--idempotency-key',
   '--key',
   '--lease',
   '--heartbeat',
@@ -18,7 +17,7 @@ const LATER_FLAGS = new Set([
   '--dry-run',
   '--reply-to',
 ]);
-const LATER_COMMANDS = new Set([...['ask', 'openapi'], ...['results', 'set'].map((name) => `epic ${name}`)]);
+const LATER_COMMANDS = new Set(['epic set']);
 
 /**
  * The command line with `help` in its place: `gimme help epic ls` is `gimme epic ls --help`. Throws usage where

@@ -1,26 +1,31 @@
 /**
- * A typed client of a master's HTTP interface. Owns requests and how their failures read; an epic's
- * events are `events.ts`.
+ * A typed client of a master's HTTP interface: a method for each call. Requests are `calls.ts`, an epic's events
+ * `events.ts`.
  *
  * Every failure is a GimmeError: with the code the master gave, or `master_unreachable`.
  */
-import { ERRORS, type ErrorCode, GimmeError } from '../shared/core/errors.ts';
+import type { Duration } from '../shared/core/duration.ts';
+import { GimmeError } from '../shared/core/errors.ts';
+import { WAIT_MS_MAX } from '../shared/core/limits.ts';
 import type {
   EpicPage,
   EpicState,
   EpicStatus,
   FailureGroup,
-  Problem,
+  GatherAnswer,
+  GatherBody,
   RetryAnswer,
   RetryBody,
   SteerBody,
   SubmitBody,
   UnitPage,
+  UnitResult,
   UnitStory,
   UnitView,
 } from '../shared/protocol/api.ts';
+import { Calls, errorOf, queryOf } from './calls.ts';
 import { Epic } from './epic.ts';
-import type { Source, StreamSource } from './source.ts';
+import { linesOf, type Source, type StreamSource, watchFaults } from './source.ts';
 
 export type ClientOptions = {
   /** Defaults to http://127.0.0.1:7171. */
@@ -30,7 +35,27 @@ export type ClientOptions = {
 };
 /** A name, or anything that carries one, such as a work definition. */
 export type WorkName = string | { readonly name: string };
-export type Submit = { work: WorkName; source: Source; brief?: unknown; name?: string };
+export type Submit = {
+  work: WorkName;
+  source: Source;
+  brief?: unknown;
+  name?: string;
+  /** The same key with the same payload is the same epic, however often it is sent. */
+  idempotencyKey?: string;
+};
+/** How a gather is asked; what is left out is as its work says. */
+export type Ask = {
+  name?: string;
+  /** From now to the end of intake: milliseconds, or a text such as `10s`. */
+  deadline?: Duration;
+  /** Answers that end it early. */
+  enough?: number;
+  /** Least answers for a partial result to be a success. */
+  quorum?: number;
+  /** A webhook, or a NATS subject `gimmework.reply.<id>`, that is told once it is over. */
+  replyTo?: string;
+  idempotencyKey?: string;
+};
 export type EpicFilter = { state?: EpicState; work?: string; cursor?: string; limit?: number };
 /** Which of the units that are kept one by one: they wait, are tried again, have failed or are unknown. */
 export type UnitFilter = {
@@ -65,15 +90,13 @@ export type Readiness = { ready: true } | { ready: false; reason: string };
 
 export const DEFAULT_MASTER = 'http://127.0.0.1:7171';
 
-type Call = { method?: string; body?: unknown; stream?: { type: string; body: AsyncIterable<Uint8Array> } };
-
 export class Client {
   readonly master: string;
-  readonly #fetch: typeof fetch;
+  readonly #calls: Calls;
 
   constructor(options: ClientOptions = {}) {
     this.master = (options.master ?? DEFAULT_MASTER).replace(/\/+$/, '');
-    this.#fetch = options.fetch ?? fetch;
+    this.#calls = new Calls(this.master, options.fetch ?? fetch);
     if (!/^https?:\/\/[^/?#]+$/.test(this.master)) {
       throw new GimmeError(
         'bad_config',
@@ -83,19 +106,57 @@ export class Client {
   }
 
   /** Submits an epic; resolves once the master has all of it durable. */
-  async submit({ work, source, brief, name }: Submit): Promise<Epic> {
-    const head = {
-      work: typeof work === 'string' ? work : work.name,
-      ...(name === undefined ? {} : { name }),
-    };
-    if (source.type === 'stream') return new Epic(this, await this.#upload(head, source, brief));
-    const body: SubmitBody = { ...head, source, ...(brief === undefined ? {} : { brief }) };
-    return new Epic(this, await this.#call<EpicStatus>('/v1/epics', { method: 'POST', body }));
+  async submit(submit: Submit): Promise<Epic> {
+    const { work, source, brief, name } = submit;
+    const head = { work: nameOf(work), ...(name !== undefined && { name }) };
+    const headers = keyHeader(submit);
+    if (source.type === 'stream') return new Epic(this, await this.#upload(head, { ...submit, source }));
+    const body: SubmitBody = { ...head, source, ...(brief !== undefined && { brief }) };
+    const call = { method: 'POST', body, headers };
+    return new Epic(this, await this.#calls.object<EpicStatus>('/v1/epics', call));
+  }
+
+  /**
+   * Asks a gather and resolves with what it came to, at completeness, with enough answers, or at its deadline. Throws
+   * `epic_failed` where it failed; its answers are kept then.
+   */
+  async ask<Value = unknown>(gather: WorkName, input: unknown, ask: Ask = {}): Promise<GatherAnswer<Value>> {
+    const headers = { prefer: `wait=${WAIT_MS_MAX / 1_000}` };
+    const { status, value } = await this.#asked<EpicStatus | GatherAnswer<Value>>(
+      gather,
+      input,
+      ask,
+      headers,
+    );
+    if (status !== 202) return value as GatherAnswer<Value>;
+    const epic = new Epic(this, value as EpicStatus);
+    await epic.wait();
+    return this.result<Value>(epic.id);
+  }
+
+  /** Asks a gather; resolves once it is durable, long before it is over. */
+  async gather(gather: WorkName, input: unknown, ask: Ask = {}): Promise<Epic> {
+    return new Epic(this, (await this.#asked<EpicStatus>(gather, input, ask)).value);
+  }
+
+  /** What a gather came to. Throws `wrong_state` while it runs, `epic_failed` where it failed or was cancelled. */
+  result<Value = unknown>(idOrName: string): Promise<GatherAnswer<Value>> {
+    return this.#calls.object<GatherAnswer<Value>>(`${pathOf(idOrName)}/result`);
+  }
+
+  /** The answers of a gather by unit, as far as they are there. */
+  async *results(idOrName: string): AsyncGenerator<UnitResult> {
+    for await (const line of linesOf(this.resultBytes(idOrName))) yield JSON.parse(line) as UnitResult;
+  }
+
+  /** The same as a file: NDJSON, or CSV with the columns `unit` and `answer` (JSON). */
+  resultBytes(idOrName: string, format: 'ndjson' | 'csv' = 'ndjson'): AsyncIterable<Uint8Array> {
+    return this.#calls.bytes(`${pathOf(idOrName)}/results?format=${format}`);
   }
 
   /** One page of epics, newest first; `next` of the answer is the `cursor` of the next page. */
   epics(filter: EpicFilter = {}): Promise<EpicPage> {
-    return this.#call<EpicPage>(`/v1/epics?${queryOf(filter)}`);
+    return this.#calls.object<EpicPage>(`/v1/epics?${queryOf(filter)}`);
   }
 
   /** The epic of this id, or the newest of this name. */
@@ -104,12 +165,12 @@ export class Client {
   }
 
   status(idOrName: string): Promise<EpicStatus> {
-    return this.#call<EpicStatus>(pathOf(idOrName));
+    return this.#calls.object<EpicStatus>(pathOf(idOrName));
   }
 
   /** Cancels an epic. A name that several epics carry is refused as `ambiguous_name`. */
   cancel(idOrName: string, reason: string): Promise<EpicStatus> {
-    return this.#call<EpicStatus>(`${pathOf(idOrName)}/cancel`, { method: 'POST', body: { reason } });
+    return this.#calls.object<EpicStatus>(`${pathOf(idOrName)}/cancel`, { method: 'POST', body: { reason } });
   }
 
   /** Has no more of an epic begun; what workers have begun they end. An epic that is paused stays as it is. */
@@ -124,7 +185,7 @@ export class Client {
 
   /** One page of units that are kept one by one, by number; `next` is the `cursor` of the next page. */
   unitPage(idOrName: string, filter: UnitFilter = {}): Promise<UnitPage> {
-    return this.#call<UnitPage>(`${pathOf(idOrName)}/units?${queryOf(filter)}`);
+    return this.#calls.object<UnitPage>(`${pathOf(idOrName)}/units?${queryOf(filter)}`);
   }
 
   /** All units that are kept one by one, by number, from `cursor` on; `limit` is the size of the pages. */
@@ -139,13 +200,13 @@ export class Client {
 
   /** Failed and unknown units by code, the most frequent first. */
   async failures(idOrName: string): Promise<FailureGroup[]> {
-    return (await this.#call<{ failures: FailureGroup[] }>(`${pathOf(idOrName)}/failures`)).failures;
+    return (await this.#calls.object<{ failures: FailureGroup[] }>(`${pathOf(idOrName)}/failures`)).failures;
   }
 
   /** What happened to a unit and how it stands; one that is kept by itself is found also by its key. */
   story(idOrName: string, unit: number | { key: string }): Promise<UnitStory> {
     const name = typeof unit === 'number' ? String(unit) : `key:${unit.key}`;
-    return this.#call<UnitStory>(`${pathOf(idOrName)}/units/${encodeURIComponent(name)}`);
+    return this.#calls.object<UnitStory>(`${pathOf(idOrName)}/units/${encodeURIComponent(name)}`);
   }
 
   /**
@@ -153,11 +214,11 @@ export class Client {
    * `wrong_state` where there is nothing to try.
    */
   retry(idOrName: string, body: RetryBody = {}): Promise<RetryAnswer> {
-    return this.#call<RetryAnswer>(`${pathOf(idOrName)}/retry`, { method: 'POST', body });
+    return this.#calls.object<RetryAnswer>(`${pathOf(idOrName)}/retry`, { method: 'POST', body });
   }
 
   async workers(): Promise<Worker[]> {
-    return (await this.#call<{ workers: Worker[] }>('/v1/workers')).workers;
+    return (await this.#calls.object<{ workers: Worker[] }>('/v1/workers')).workers;
   }
 
   /**
@@ -165,16 +226,18 @@ export class Client {
    * it stands. A name that several workers carry is refused as `ambiguous_name`.
    */
   drainWorker(idOrName: string): Promise<Worker> {
-    return this.#call<Worker>(`/v1/workers/${encodeURIComponent(idOrName)}/drain`, { method: 'POST' });
+    return this.#calls.object<Worker>(`/v1/workers/${encodeURIComponent(idOrName)}/drain`, {
+      method: 'POST',
+    });
   }
 
   async masters(): Promise<Master[]> {
-    return (await this.#call<{ masters: Master[] }>('/v1/masters')).masters;
+    return (await this.#calls.object<{ masters: Master[] }>('/v1/masters')).masters;
   }
 
   /** Whether the master takes epics and can grant; else why not. */
   async readiness(): Promise<Readiness> {
-    const { answer, value } = await this.#ask('/readyz');
+    const { answer, value } = await this.#calls.ask('/readyz');
     const { status, reason } = (value ?? {}) as { status?: unknown; reason?: unknown };
     if (answer.ok && status === 'ready') return { ready: true };
     if (status === 'not ready' && typeof reason === 'string') return { ready: false, reason };
@@ -182,13 +245,25 @@ export class Client {
   }
 
   #steer(idOrName: string, body: SteerBody): Promise<EpicStatus> {
-    return this.#call<EpicStatus>(pathOf(idOrName), { method: 'PATCH', body });
+    return this.#calls.object<EpicStatus>(pathOf(idOrName), { method: 'PATCH', body });
+  }
+
+  #asked<T>(
+    gather: WorkName,
+    input: unknown,
+    ask: Ask,
+    headers: Record<string, string> = {},
+  ): Promise<{ status: number; value: T }> {
+    const { deadline, idempotencyKey: _, ...rest } = ask;
+    const body: GatherBody = { input: input ?? null, ...rest };
+    if (deadline !== undefined) body.deadline = typeof deadline === 'number' ? `${deadline}ms` : deadline;
+    const call = { method: 'POST', body, headers: { ...headers, ...keyHeader(ask) } };
+    return this.#calls.answered<T>(`/v1/gathers/${encodeURIComponent(nameOf(gather))}`, call);
   }
 
   async #upload(
     head: { work: string; name?: string },
-    source: StreamSource,
-    brief: unknown,
+    { source, brief, idempotencyKey }: Submit & { source: StreamSource },
   ): Promise<EpicStatus> {
     const body = await source.open();
     const query = queryOf({
@@ -199,9 +274,10 @@ export class Client {
     // A failure to read the source reaches fetch as any other; the person is told of the file instead.
     const watched = watchFaults(body);
     try {
-      return await this.#call<EpicStatus>(`/v1/epics?${query}`, {
+      return await this.#calls.object<EpicStatus>(`/v1/epics?${query}`, {
         method: 'POST',
         stream: { type, body: watched.body },
+        headers: keyHeader({ idempotencyKey }),
       });
     } catch (error) {
       throw watched.fault() ?? error;
@@ -209,39 +285,7 @@ export class Client {
   }
 
   async #putBrief(brief: unknown): Promise<string> {
-    return (await this.#call<{ hash: string }>('/v1/briefs', { method: 'POST', body: brief })).hash;
-  }
-
-  async #call<T>(path: string, call?: Call): Promise<T> {
-    const { answer, value } = await this.#ask(path, call);
-    if (!answer.ok) throw errorOf(this.master, answer.status, value);
-    if (typeof value !== 'object' || value === null) throw errorOf(this.master, answer.status, undefined);
-    return value as T;
-  }
-
-  async #ask(
-    path: string,
-    { method = 'GET', body, stream }: Call = {},
-  ): Promise<{ answer: Response; value: unknown }> {
-    // With both `redirect: 'error'` and no window, fetch sends a stream as it is; otherwise it keeps a
-    // second branch of it for a redirect, which holds the whole upload in memory (Fetch, section 4.6).
-    const init: RequestInit = {
-      method,
-      redirect: 'error',
-      window: null,
-      headers: { accept: 'application/json' },
-    };
-    if (stream) {
-      Object.assign(init, { body: stream.body, duplex: 'half', headers: { 'content-type': stream.type } });
-    } else if (body !== undefined) {
-      Object.assign(init, { body: JSON.stringify(body), headers: { 'content-type': 'application/json' } });
-    }
-    try {
-      const answer = await this.#fetch(this.master + path, init);
-      return { answer, value: parsed(await answer.text()) };
-    } catch (cause) {
-      throw unreachableMaster(this.master, cause);
-    }
+    return (await this.#calls.object<{ hash: string }>('/v1/briefs', { method: 'POST', body: brief })).hash;
   }
 }
 
@@ -249,63 +293,11 @@ function pathOf(idOrName: string): string {
   return `/v1/epics/${encodeURIComponent(idOrName)}`;
 }
 
-function queryOf(fields: Record<string, string | number | undefined>): string {
-  const query = new URLSearchParams();
-  for (const [name, value] of Object.entries(fields)) if (value !== undefined) query.set(name, String(value));
-  return query.toString();
+function nameOf(work: WorkName): string {
+  return typeof work === 'string' ? work : work.name;
 }
 
-function watchFaults(source: AsyncIterable<Uint8Array>): {
-  body: AsyncIterable<Uint8Array>;
-  fault(): unknown;
-} {
-  let fault: unknown;
-  async function* body(): AsyncGenerator<Uint8Array> {
-    try {
-      yield* source;
-    } catch (error) {
-      fault = error;
-      throw error;
-    }
-  }
-  return { body: body(), fault: () => fault };
-}
-
-function parsed(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
-}
-
-function errorOf(master: string, status: number, value: unknown): GimmeError {
-  const { code, detail } = (value ?? {}) as Partial<Problem>;
-  if (typeof code === 'string' && Object.hasOwn(ERRORS, code) && typeof detail === 'string') {
-    return new GimmeError(code as ErrorCode, detail);
-  }
-  return new GimmeError(
-    'master_unreachable',
-    `what answers at ${master} is not a Gimmework master (HTTP ${status}); check the address`,
-  );
-}
-
-/** The error of a request that got no answer. */
-export function unreachableMaster(master: string, thrown: unknown): GimmeError {
-  const cause = (thrown as { cause?: unknown }).cause ?? thrown;
-  const { code, message } = cause as { code?: string; message?: string };
-  const words: Record<string, string> = {
-    ECONNREFUSED: 'connection refused',
-    ENOTFOUND: 'no such host',
-    EAI_AGAIN: 'no such host',
-    ECONNRESET: 'connection broken off',
-    UND_ERR_SOCKET: 'connection broken off',
-    EPIPE: 'connection broken off',
-  };
-  const why = words[code ?? ''] ?? message ?? String(thrown);
-  return new GimmeError(
-    'master_unreachable',
-    `no master answers at ${master} (${why}); start one with \`gimme master\` or name it by --master or GIMMEWORK_MASTER`,
-    { cause: thrown },
-  );
+/** A text of the header as a structured field (RFC 8941): quoted. */
+function keyHeader({ idempotencyKey }: { idempotencyKey?: string | undefined }): Record<string, string> {
+  return idempotencyKey === undefined ? {} : { 'idempotency-key': `"${idempotencyKey}"` };
 }

@@ -3,9 +3,11 @@ import { GimmeError } from '../shared/core/errors.ts';
 import {
   type EpicStatus,
   type FailureGroup,
+  type GatherAnswer,
   isOver,
   type RetryAnswer,
   type RetryBody,
+  type UnitResult,
   type UnitStory,
   type UnitView,
 } from '../shared/protocol/api.ts';
@@ -42,6 +44,16 @@ export class Epic {
 
   resume(): Promise<EpicStatus> {
     return this.#client.resume(this.id);
+  }
+
+  /** What a gather came to, once it is over. */
+  result<Value = unknown>(): Promise<GatherAnswer<Value>> {
+    return this.#client.result<Value>(this.id);
+  }
+
+  /** The answers of a gather by unit, as far as they are there. */
+  results(): AsyncGenerator<UnitResult> {
+    return this.#client.results(this.id);
   }
 
   /** All units that are kept one by one: they wait, are tried again, have failed or are unknown. */

@@ -39,6 +39,7 @@ export {
   type UnitView,
 } from '../shared/protocol/api.ts';
 export {
+  type Ask,
   Client,
   type ClientOptions,
   DEFAULT_MASTER,

@@ -75,3 +75,35 @@ export function unreadable(path: string, cause: unknown): GimmeError {
   };
   return new GimmeError('bad_source', `cannot read ${path}: ${words[code ?? ''] ?? message}`, { cause });
 }
+
+/** A stream as it is, and what went wrong with it: who sends it is told of that otherwise. */
+export function watchFaults(source: AsyncIterable<Uint8Array>): {
+  body: AsyncIterable<Uint8Array>;
+  fault(): unknown;
+} {
+  let fault: unknown;
+  async function* body(): AsyncGenerator<Uint8Array> {
+    try {
+      yield* source;
+    } catch (error) {
+      fault = error;
+      throw error;
+    }
+  }
+  return { body: body(), fault: () => fault };
+}
+
+/** The lines of a text in UTF-8, without their ends. */
+export async function* linesOf(bytes: AsyncIterable<Uint8Array>): AsyncGenerator<string> {
+  const decoder = new TextDecoder();
+  const parts: string[] = [];
+  for await (const chunk of bytes) {
+    const pieces = decoder.decode(chunk, { stream: true }).split('\n');
+    for (const piece of pieces.slice(0, -1)) {
+      yield parts.splice(0).join('') + piece;
+    }
+    parts.push(pieces.at(-1) ?? '');
+  }
+  const rest = parts.join('');
+  if (rest !== '') yield rest;
+}

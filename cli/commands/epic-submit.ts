@@ -18,6 +18,7 @@ type Flags = {
   brief?: string;
   name?: string;
   strict?: boolean;
+  idempotencyKey?: string;
   watch?: boolean;
 };
 
@@ -33,6 +34,7 @@ export function addSubmit(epic: Command, ended: (exitCode: number) => void): voi
     .option('--format <format>', 'csv or ndjson, where the source does not say')
     .option('--brief <file>', 'JSON file; a text "@file" in it is replaced by that file')
     .option('--name <name>', 'name that people see')
+    .option('--idempotency-key <key>', 'submit only once, however often it is run with this key')
     .option('--strict', 'refuse if no worker offers the work now')
     .option('--watch', 'follow the epic to its end');
   addSettings(command, CLIENT);
@@ -56,8 +58,13 @@ async function submit(work: string, flags: Flags): Promise<number> {
 
   const client = new Client({ master });
   if (flags.strict) await mustBeOffered(client, work);
-  const name = flags.name === undefined ? {} : { name: flags.name };
-  const epic = await client.submit({ work, source, ...name, ...(brief === undefined ? {} : { brief }) });
+  const { name, idempotencyKey } = flags;
+  const epic = await client.submit({
+    ...{ work, source },
+    ...(name !== undefined && { name }),
+    ...(idempotencyKey !== undefined && { idempotencyKey }),
+    ...(brief !== undefined && { brief }),
+  });
   const { state, workers } = epic.first;
   if (!isOver(state) && workers === 0)
     say(`notice: no worker offers \`${work}\` yet; the epic waits for one`);

@@ -6,6 +6,7 @@ import { addFailures } from './epic-failures.ts';
 import { addGet } from './epic-get.ts';
 import { addLs } from './epic-ls.ts';
 import { addPause } from './epic-pause.ts';
+import { addResults } from './epic-results.ts';
 import { addResume } from './epic-resume.ts';
 import { addRetry } from './epic-retry.ts';
 import { addSubmit } from './epic-submit.ts';
@@ -24,6 +25,7 @@ export function addEpic(program: Command, ended: (exitCode: number) => void): vo
   addWhy(epic, ended);
   addFailures(epic, ended);
   addUnits(epic, ended);
+  addResults(epic, ended);
   addPause(epic, ended);
   addResume(epic, ended);
   addRetry(epic, ended);

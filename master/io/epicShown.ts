@@ -37,7 +37,8 @@ function etaOf({ state, etaMs, gather }: EpicStatus, nowMs: number): string | un
 /** A strong tag (RFC 9110, section 8.8.3) over the durable part of what is shown (T1). */
 export function etagOf(epic: EpicStatus): string {
   const { id, name, state, totals, totalExact, faults, finishedAt, reason, paused, fault, gather } = epic;
-  const durable = [id, name, state, totals, totalExact, Object.entries(faults).sort(), finishedAt, reason];
+  const byCode = Object.entries(faults).sort(([a], [b]) => (a < b ? -1 : 1));
+  const durable = [id, name, state, totals, totalExact, byCode, finishedAt, reason];
   const text = JSON.stringify([...durable, paused, fault, gather]);
   return `"${createHash('sha256').update(text).digest('base64url').slice(0, 22)}"`;
 }

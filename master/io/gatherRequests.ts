@@ -32,7 +32,7 @@ export function gatherBody(work: unknown, body: unknown): Omit<GatherRequest, 'i
 }
 
 /** How long a request may wait for its result, in milliseconds; nothing where it does not want to (RFC 7240). */
-export function waitOf(prefer: unknown): number | undefined {
+export function waitOf(prefer: string | string[] | undefined): number | undefined {
   if (prefer === undefined) return undefined;
   const preferences = String(prefer).split(/[,;]/);
   const wait = preferences.find((one) => /^\s*wait\s*(=|$)/i.test(one));
@@ -43,7 +43,7 @@ export function waitOf(prefer: unknown): number | undefined {
 }
 
 /** The key of an `Idempotency-Key`: a quoted string as the draft has it, or its bare content. */
-export function idempotencyKeyOf(header: unknown): string | undefined {
+export function idempotencyKeyOf(header: string | string[] | undefined): string | undefined {
   if (header === undefined) return undefined;
   const given = String(header).trim();
   const key = /^"(.*)"$/.exec(given)?.[1] ?? given;
@@ -55,10 +55,10 @@ export function idempotencyKeyOf(header: unknown): string | undefined {
 }
 
 /** The form of results: by the query, else by `Accept`. */
-export function resultsFormat(query: unknown, accept: unknown): 'ndjson' | 'csv' {
+export function resultsFormat(query: unknown, accept = ''): 'ndjson' | 'csv' {
   const { format } = objectOf(query, 'the query', ['format']);
   if (format !== undefined) return oneOf(format, ['ndjson', 'csv'], 'format');
-  return /\btext\/csv\b/i.test(String(accept ?? '')) ? 'csv' : 'ndjson';
+  return /\btext\/csv\b/i.test(accept) ? 'csv' : 'ndjson';
 }
 
 function deadlineOf(value: unknown): number {

@@ -28,8 +28,8 @@ import {
 } from '../../shared/core/limits.ts';
 import type { Log } from '../../shared/io/log.ts';
 import type { EpicPage } from '../../shared/protocol/api.ts';
-import { openapiOf } from '../../shared/protocol/openapi/document.ts';
-import { headersTaken } from '../../shared/protocol/openapi/operations.ts';
+import { openapiOf } from '../../shared/protocol/openapi.ts';
+import { headersTaken } from '../../shared/protocol/operations.ts';
 import { epicOf, onlyEpicOf } from './epicNamed.ts';
 import { checkMatch, etagOf, isNoneMatch, shownEpic } from './epicShown.ts';
 import { serveEvents } from './events.ts';

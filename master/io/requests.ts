@@ -14,7 +14,7 @@ import {
   REASON_CHARS_MAX,
 } from '../../shared/core/limits.ts';
 import type { EpicState, RetryBody, SteerBody, SubmitBody, SubmitQuery } from '../../shared/protocol/api.ts';
-import type { HeaderName } from '../../shared/protocol/openapi/operations.ts';
+import type { HeaderName } from '../../shared/protocol/operations.ts';
 import type { UnitName } from './unitStory.ts';
 import type { UnitsFilter } from './unitViews.ts';
 

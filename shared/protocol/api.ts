@@ -109,7 +109,12 @@ export type GatherBody = {
 };
 
 /** What a gather came to. `missing` are flat half-open ranges of the units that did not answer. */
-export type GatherAnswer = { complete: boolean; missing: number[]; failed: number; value: unknown };
+export type GatherAnswer<Value = unknown> = {
+  complete: boolean;
+  missing: number[];
+  failed: number;
+  value: Value;
+};
 
 /** One line of `GET /v1/epics/{id}/results`. */
 export type UnitResult = { unit: number; answer: unknown };

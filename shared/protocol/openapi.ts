@@ -1,7 +1,7 @@
 /** Makes the OpenAPI 3.1 document (spec.openapis.org/oas/v3.1.1) of the table of calls. */
-import { ERRORS, type ErrorCode } from '../../core/errors.ts';
+import { ERRORS, type ErrorCode } from '../core/errors.ts';
+import { ID, ref, SCHEMAS, type Schema, UNIT_NAME } from './httpSchemas.ts';
 import { HEADERS, OPERATIONS, type Operation } from './operations.ts';
-import { ID, ref, SCHEMAS, type Schema, UNIT_NAME } from './schemas.ts';
 
 /** What any call may answer. */
 const ANY: readonly ErrorCode[] = ['bad_request', 'not_found', 'too_large', 'master_unreachable', 'internal'];

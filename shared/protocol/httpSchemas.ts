@@ -2,7 +2,7 @@
  * JSON Schemas (draft 2020-12) of what the HTTP interface takes and answers. The compiler holds their fields to
  * `api.ts`, a test holds real answers to them.
  */
-import { GATHER_DEADLINE_MS_MAX, REASON_CHARS_MAX, REPLY_TO_CHARS_MAX } from '../../core/limits.ts';
+import { GATHER_DEADLINE_MS_MAX, REASON_CHARS_MAX, REPLY_TO_CHARS_MAX } from '../core/limits.ts';
 import type {
   EpicPage,
   EpicStatus,
@@ -20,7 +20,7 @@ import type {
   UnitResult,
   UnitStory,
   UnitView,
-} from '../api.ts';
+} from './api.ts';
 
 export type Schema = { readonly [keyword: string]: unknown };
 

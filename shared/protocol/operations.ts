@@ -2,9 +2,9 @@
  * The one table of calls that a master serves: what each takes and what it answers. The OpenAPI document is made of it,
  * the server refuses headers by it, and tests hold both the routes and docs/HTTP.md to it.
  */
-import type { ErrorCode } from '../../core/errors.ts';
-import { PAGE_EPICS_MAX, PAGE_UNITS_MAX, WAIT_MS_MAX } from '../../core/limits.ts';
-import { ID, listOf, ref, type Schema, text } from './schemas.ts';
+import type { ErrorCode } from '../core/errors.ts';
+import { PAGE_EPICS_MAX, PAGE_UNITS_MAX, WAIT_MS_MAX } from '../core/limits.ts';
+import { ID, listOf, ref, type Schema, text } from './httpSchemas.ts';
 
 /** Headers that change the meaning of a call; where a call does not take one it is refused. */
 export const HEADERS = {
