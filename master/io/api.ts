@@ -87,15 +87,14 @@ export type MasterApi = {
   readonly units: UnitsApi;
   /**
    * Records a new epic whose source is already durable; resolves once the epic itself is. Where an epic has the `id` that
-   * is asked for: resolves with that epic if it was submitted with the same payload, else throws idempotency_conflict.
+   * is asked for: resolves with that epic if it was submitted with the same payload, else throws idempotency_conflict; a
+   * source that it does not need then is removed.
    */
   submit(request: SubmitRequest): Promise<EpicStatus>;
   /** Records a new gather; resolves once it is durable. With an `id` as `submit`. */
   gather(request: GatherRequest): Promise<EpicStatus>;
   /** Nothing where it is no gather that has finished. Throws not_found. */
   result(id: string): Promise<GatherResult | undefined>;
-  /** Ids of the spools that epics have. */
-  spools(): ReadonlySet<string>;
   /** An epic by id, or the newest one of that name. */
   epic(idOrName: string): EpicStatus | undefined;
   /** How many epics carry this name (a destructive call refuses an ambiguous one). */

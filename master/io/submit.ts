@@ -52,7 +52,7 @@ function keyOf({ headers }: FastifyRequest): { id?: string } {
   return key === undefined ? {} : { id: keyedId(key) };
 }
 
-/** H1: whatever fails, before or after the last byte, the spool is removed again; so is one that no epic has. */
+/** H1: whatever fails, before or after the last byte, the spool is removed again. */
 async function spooled(
   { api, spool }: Pick<SubmitParts, 'api' | 'spool'>,
   { format, body }: { format: 'csv' | 'ndjson'; body: AsyncIterable<Uint8Array> },
@@ -60,9 +60,7 @@ async function spooled(
 ): Promise<EpicStatus> {
   const id = idFrom(randomBytes(15));
   try {
-    const epic = await api.submit({ ...submit, source: await spool.write(format, body, id) });
-    if (submit.id !== undefined && !api.spools().has(id)) await spool.remove(id);
-    return epic;
+    return await api.submit({ ...submit, source: await spool.write(format, body, id) });
   } catch (error) {
     await spool.remove(id);
     throw error;

@@ -107,6 +107,7 @@ const EPIC = object<Shown>(
     total: whole('units in the source'),
     totalExact: flag('whether total is known, not estimated'),
     steps: mapOf(object({ done: whole(), failed: whole(), retried: whole() })),
+    states: mapOf(whole('outstanding units by the step that they go on at')),
     leased: whole('units at workers now'),
     delayed: whole('units that wait for a long retry'),
     workers: whole('how many offer the work'),
@@ -134,7 +135,7 @@ const EPIC = object<Shown>(
     ),
   },
   ...(['status', 'eta', 'etaMs', 'examples', 'finishedAt', 'reason', 'paused', 'retryOf', 'gather'] as const),
-  ...(['responses-received', 'fault'] as const),
+  ...(['responses-received', 'fault', 'states'] as const),
 );
 
 const UNIT = object<UnitView>(

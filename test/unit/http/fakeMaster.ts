@@ -80,14 +80,13 @@ export class FakeMaster implements MasterApi {
 
   submit(request: SubmitRequest): Promise<EpicStatus> {
     if (this.fault !== undefined) return Promise.reject(this.fault);
-    const { id, work, name = id, source } = request;
+    const { id, work, name = id } = request;
     const known = this.all.find((epic) => epic.id === id);
     if (known) {
       const before = this.submitted.find((one) => one.id === id);
       return this.#again(known, before?.brief, request.brief);
     }
     this.submitted.push(request);
-    if (source.type === 'spool') this.#spools.add(source.id);
     return Promise.resolve(this.add({ work, ...(id && { id }), ...(name && { name }) }));
   }
 
@@ -128,12 +127,6 @@ export class FakeMaster implements MasterApi {
       bytes: bytes.length,
       value: Readable.from([bytes]),
     });
-  }
-
-  readonly #spools = new Set<string>();
-
-  spools(): ReadonlySet<string> {
-    return this.#spools;
   }
 
   epic(idOrName: string): EpicStatus | undefined {
