@@ -102,7 +102,7 @@ const EPICS: readonly Operation[] = [
       200: {
         what: 'a line for each answer, as NDJSON (or CSV, as asked)',
         type: 'application/x-ndjson',
-        schema: stream,
+        schema: ref('UnitResult'),
       },
     },
     codes: ['not_found', 'wrong_state'],

@@ -1,7 +1,7 @@
 /** Serves a fake master on a free loopback port for the length of a test. */
 import type { AddressInfo } from 'node:net';
 import type { TestContext } from 'node:test';
-import { buildHttp } from '../../../master/io/http.ts';
+import { buildHttp, type HttpParts } from '../../../master/io/http.ts';
 import { FakeBriefs, FakeMaster, FakeSpool, memoryLog } from './fakeMaster.ts';
 
 export function fakeParts() {
@@ -14,9 +14,9 @@ export function fakeParts() {
   };
 }
 
-export async function serveFake(t: TestContext) {
+export async function serveFake(t: TestContext, more: Partial<HttpParts> = {}) {
   const parts = fakeParts();
-  const app = buildHttp(parts);
+  const app = buildHttp({ ...parts, ...more });
   t.after(() => app.close());
   await app.listen({ host: '127.0.0.1', port: 0 });
   const { port } = app.server.address() as AddressInfo;
