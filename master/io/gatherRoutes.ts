@@ -13,9 +13,14 @@ import { csvOf, failureOf, ndjsonOf, resultDocument } from './gatherResult.ts';
 import { keyedId } from './idempotency.ts';
 import { PROBLEM_TYPE } from './problem.ts';
 import { epicParam, noQuery } from './requests.ts';
+import type { ReturnAddresses } from './returnAddresses.ts';
 import { Waiting } from './waiting.ts';
 
-export function addGatherRoutes(app: FastifyInstance, api: MasterApi): void {
+export function addGatherRoutes(
+  app: FastifyInstance,
+  api: MasterApi,
+  addresses: Pick<ReturnAddresses, 'check'>,
+): void {
   const waiting = new Waiting(api);
   app.addHook('preClose', async () => waiting.close());
 
@@ -25,6 +30,7 @@ export function addGatherRoutes(app: FastifyInstance, api: MasterApi): void {
     const waitMs = waitOf(request.headers['prefer']);
     const key = idempotencyKeyOf(request.headers['idempotency-key']);
     const asked = gatherBody(name, request.body);
+    if (asked.replyTo !== undefined) addresses.check(asked.replyTo);
     const epic = await api.gather({ ...asked, ...(key !== undefined && { id: keyedId(key) }) });
     reply.header('location', epic.links.self);
     if (waitMs !== undefined) {

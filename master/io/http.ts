@@ -49,6 +49,7 @@ import {
   steerBody,
   workerParam,
 } from './requests.ts';
+import { ReturnAddresses } from './returnAddresses.ts';
 import { type SubmitParts, submitJson, submitUpload } from './submit.ts';
 import { addUnitRoutes } from './unitRoutes.ts';
 
@@ -59,6 +60,8 @@ export type HttpParts = SubmitParts & {
   metrics?: Pick<MasterMetrics, 'text' | 'contentType' | 'answered'>;
   /** The server to answer on, shared with the worker link; its own one by default. */
   server?: Server;
+  /** Which return addresses may be given; none by default. */
+  addresses?: Pick<ReturnAddresses, 'check'>;
   /** Why no worker may come by `/v1/link`, where the link is not on this server. */
   noLink?: string;
 };
@@ -93,7 +96,7 @@ export function buildHttp(parts: HttpParts): FastifyInstance {
   addSubmitRoute(app, parts);
   addEpicRoutes(app, parts);
   addUnitRoutes(app, parts.api);
-  addGatherRoutes(app, parts.api);
+  addGatherRoutes(app, parts.api, parts.addresses ?? new ReturnAddresses());
   addBriefRoute(app, parts);
   addNodeRoutes(app, parts);
   closeInTime(app, parts);

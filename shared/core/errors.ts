@@ -56,7 +56,6 @@ export const ERRORS = {
   ),
   wait_timeout: row(504, 3, true, 'The epic goes on; wait again with a longer --timeout.'),
   epic_failed: row(409, 5, false, 'The epic failed or was cancelled; `gimme epic get` gives the reason.'),
-  quorum_missed: row(409, 5, false, 'Too few answered in time; `gimme epic results` has what came.'),
   epic_incomplete: row(
     200,
     6,
@@ -71,7 +70,7 @@ export const ERRORS = {
     'Nothing was sent: correct what the scatter gives, as the message says, and ask again.',
   ),
   quorum_missed: row(
-    200,
+    409,
     5,
     false,
     'Fewer answered than the gather needs; its answers are kept: ask again, with more time or a lower quorum.',

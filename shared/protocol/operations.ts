@@ -45,6 +45,14 @@ const json = (what: string, schema: Schema, ...headers: Answer['headers'] & obje
 });
 const limit = (max: number): Schema => ({ type: 'integer', minimum: 1, maximum: max, default: 50 });
 const STEERED = ['not_found', 'ambiguous_name', 'wrong_state', 'precondition_failed'] as const;
+/** How a gather fails; also with a code of its work's own. */
+const GATHER_FAILED = [
+  'epic_failed',
+  'quorum_missed',
+  'bad_scatter',
+  'scatter_failed',
+  'fold_failed',
+] as const;
 const DURABLE = ['disk_full', 'store_failed'] as const;
 const stream: Schema = { type: 'string' };
 
@@ -93,7 +101,7 @@ const EPICS: readonly Operation[] = [
   {
     ...{ id: 'getResult', method: 'GET', path: '/v1/epics/:id/result', what: 'the result of a gather' },
     answers: { 200: json('what it came to', ref('GatherAnswer')) },
-    codes: ['not_found', 'wrong_state', 'epic_failed', 'scatter_failed', 'quorum_missed', 'fold_failed'],
+    codes: ['not_found', 'wrong_state', ...GATHER_FAILED],
   },
   {
     ...{ id: 'listResults', method: 'GET', path: '/v1/epics/:id/results', what: 'the answers of a gather' },
@@ -162,7 +170,7 @@ const GATHERS: readonly Operation[] = [
       200: json('its result, which was there in time', ref('GatherAnswer'), 'location'),
       202: json('it is durable, and runs', ref('Epic'), 'location'),
     },
-    codes: ['bad_reply_to', 'idempotency_conflict', 'epic_failed', 'too_many_epics', ...DURABLE],
+    codes: ['bad_reply_to', 'idempotency_conflict', ...GATHER_FAILED, 'too_many_epics', ...DURABLE],
   },
 ];
 

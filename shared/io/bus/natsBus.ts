@@ -143,6 +143,19 @@ export class NatsBus implements Bus {
     return isTaken;
   }
 
+  /**
+   * Publishes what is no frame at `<prefix>.reply.<id>`; whoever asked for it listens there. Resolves once the server has
+   * it, whoever hears it; rejects with why not.
+   */
+  async reply(id: string, data: Uint8Array): Promise<void> {
+    assert(isId(id), `a subject is made of a valid id, got ${JSON.stringify(id)}`);
+    if (this.#state.at !== 'up') throw new GimmeError('link_down', `the link is down: ${this.#reason}`);
+    const { denied } = this.#counts;
+    await this.#state.link.hand(`${this.#options.prefix ?? NATS_PREFIX}.reply.${id}`, data);
+    if (this.#counts.denied > denied)
+      throw new GimmeError('nats_refused', `the server does not permit the master to publish at reply.${id}`);
+  }
+
   buffered(): number {
     return this.#state.at === 'up' ? this.#state.link.buffered() : 0;
   }

@@ -7,6 +7,7 @@
  * | `<prefix>.ms.<session>` | worker → all masters |
  * | `<prefix>.w.<inbox of the session>.<master>` | master → one worker |
  * | `<prefix>.ws.<master>` | master → all workers |
+ * | `<prefix>.reply.<id>` | master → who asked a gather to tell it there; no frame of the link |
  *
  * The sender is the last token, so a frame cannot name another. What keeps a worker from forging:
  * J1: the server. A worker's credential may publish only to `m` and `ms` and listen only to `w` and `ws`
@@ -97,7 +98,7 @@ export function natsPermissions(prefix: string): Record<BusRole, NatsPermissions
   const toMasters = [`${prefix}.m.*.*`, `${prefix}.ms.*`];
   const toWorkers = [`${prefix}.w.*.*`, `${prefix}.ws.*`];
   return {
-    master: { publish: toWorkers, subscribe: toMasters },
+    master: { publish: [...toWorkers, `${prefix}.reply.*`], subscribe: toMasters },
     worker: { publish: toMasters, subscribe: toWorkers },
   };
 }

@@ -233,7 +233,6 @@ for (const [right, body] of BODIES) {
 test('codes stand with their status', () => {
   for (const { method, path, codes } of OPERATIONS) {
     const call = DOCUMENT.paths[path.replaceAll(/:(\w+)/g, '{$1}')]?.[method.toLowerCase()];
-    for (const code of codes)
-      assert.ok(call?.responses[ERRORS[code].status], `${method} ${path}: ${code}`);
+    for (const code of codes) assert.ok(call?.responses[ERRORS[code].status], `${method} ${path}: ${code}`);
   }
 });
