@@ -11,24 +11,29 @@ import { GimmeError } from '../shared/core/errors.ts';
 import { idFrom } from '../shared/core/ids.ts';
 import { LEASE_MS } from '../shared/core/limits.ts';
 import { NatsBus, type NatsBusOptions } from '../shared/io/bus/natsBus.ts';
+import { NATS_PREFIX } from '../shared/io/bus/natsSubjects.ts';
 import { WsHub } from '../shared/io/bus/wsHub.ts';
 import type { Bus } from '../shared/io/bus.ts';
 import { type Clock, systemClock } from '../shared/io/clock.ts';
 import type { Log } from '../shared/io/log.ts';
 import { LoopWatch } from '../shared/io/loopWatch.ts';
 import { VERSION } from '../shared/io/version.ts';
+import type { Epic } from './core/epic.ts';
 import type { CoreSettings } from './core/state.ts';
 import type { RuntimeObserver } from './io/api.ts';
 import { Briefs } from './io/briefs.ts';
 import { makeDir, storeFault } from './io/durableDir.ts';
 import { buildHttp } from './io/http.ts';
 import { MasterMetrics } from './io/metrics.ts';
+import { ReturnAddresses } from './io/returnAddresses.ts';
+import { Returns } from './io/returns.ts';
 import { MasterRuntime } from './io/runtime.ts';
 import { openSeal } from './io/secret.ts';
 import { Spool } from './io/spool.ts';
 import type { Store } from './io/store.ts';
 import { SqliteStore } from './io/stores/sqlite.ts';
 import { StoryLog } from './io/storyLog.ts';
+import type { WebhookOptions } from './io/webhook.ts';
 
 export type MasterConfig = {
   host: string;
@@ -40,6 +45,8 @@ export type MasterConfig = {
   store?: Store;
   /** Where the link is NATS; by default workers come by WebSocket. */
   nats?: Pick<NatsBusOptions, 'servers' | 'prefix' | 'auth' | 'tls'>;
+  /** How webhooks are signed, and which private targets they may have; none are told without. */
+  webhooks?: WebhookOptions;
 };
 
 export type RunningMaster = { id: string; url: string; store: string; link: string; stop(): Promise<void> };
@@ -82,12 +89,17 @@ export async function startMaster(config: MasterConfig): Promise<RunningMaster> 
   await runtime.leftovers.removeAll();
   const metrics = new MasterMetrics({ version: VERSION, link: bus.kind, notFrames, ...runtime.inside() });
   const story = new StoryLog(log, runtime.inside().state.sessions);
-  runtime.observe(both(metrics, story));
+  const addresses = addressesOf(config, bus);
+  const delivered = (epic: string): void => runtime.delivered(epic);
+  const returns = new Returns({ addresses, clock: systemClock, log, delivered });
+  runtime.observe(both(metrics, story, (epic) => owe(runtime, returns, epic)));
   story.open();
   const noLink = bus.kind === 'nats' ? { noLink: NO_LINK } : {};
-  const http = buildHttp({ api: runtime, spool, briefs, log, version: VERSION, server, metrics, ...noLink });
+  const parts = { api: runtime, spool, briefs, log, version: VERSION, server, metrics, addresses };
+  const http = buildHttp({ ...parts, ...noLink });
   const stop = async (): Promise<void> => {
     story.close();
+    returns.close();
     await runtime.close();
     await http.close();
     await spool.close();
@@ -100,18 +112,26 @@ export async function startMaster(config: MasterConfig): Promise<RunningMaster> 
     await stop();
     throw error;
   }
+  for (const epic of runtime.inside().epics()) if (!epic.active) owe(runtime, returns, epic);
   const { port } = server.address() as AddressInfo;
   const host = config.host.includes(':') ? `[${config.host}]` : config.host;
   const link = bus.kind === 'ws' ? 'websocket' : bus.kind;
   return { id, url: `http://${host}:${port}`, store: store.kind, link, stop };
 }
 
+/** Has whoever asked a gather told of its end. */
+function owe(runtime: MasterRuntime, returns: Returns, { id, gather }: Epic): void {
+  const status = gather?.asked.replyTo && !gather.delivered ? runtime.epic(id) : undefined;
+  if (status) returns.owe(status);
+}
+
 /** Metrics count everything; the log has a line for what a person would look for. */
-function both(metrics: MasterMetrics, story: StoryLog): RuntimeObserver {
+function both(metrics: MasterMetrics, story: StoryLog, onEnd: (epic: Epic) => void): RuntimeObserver {
   return {
     synced(record, epic, wallMs) {
       metrics.synced(record, epic, wallMs);
       story.synced(record, epic);
+      if (record.k === 'epic-finished' && epic) onEnd(epic);
     },
     appended: (seconds, records) => metrics.appended(seconds, records),
     granted: (work, waitedMs) => metrics.granted(work, waitedMs),
@@ -131,6 +151,13 @@ function watched({ log, settings }: MasterConfig): Clock {
     tell: (ms) =>
       log.warn('the event loop stood still: the machine is too busy, or this process was stopped', { ms }),
   });
+}
+
+function addressesOf({ nats, webhooks }: MasterConfig, bus: Bus): ReturnAddresses {
+  const ways = webhooks ? { webhooks } : {};
+  if (!(bus instanceof NatsBus)) return new ReturnAddresses(ways);
+  const publish = (id: string, body: Uint8Array): Promise<void> => bus.reply(id, body);
+  return new ReturnAddresses({ ...ways, nats: { prefix: nats?.prefix ?? NATS_PREFIX, publish } });
 }
 
 function busOf({ nats, log }: MasterConfig, id: string, server: Server): Bus {

@@ -183,6 +183,7 @@ export class Epic {
       case 'folding':
       case 'folded':
       case 'late':
+      case 'delivered':
         return this.#gathered(record);
       case 'horizon':
         assert(record.to >= this.read && !this.drained, `horizon of ${this.id} moved back to ${record.to}`);
@@ -231,12 +232,13 @@ export class Epic {
     this.gather?.scattered(items, to);
   }
 
-  #gathered(record: EpicRecordOf<'folding'> | EpicRecordOf<'folded'> | EpicRecordOf<'late'>): void {
+  #gathered(record: EpicRecordOf<'folding' | 'folded' | 'late' | 'delivered'>): void {
     const { gather } = this;
     assert(gather, `epic ${this.id} is no gather`);
     if (record.k === 'folding') gather.phase = 'fold';
     else if (record.k === 'folded') gather.result = { bytes: record.bytes, hash: record.hash };
-    else gather.late.addAll(record.units);
+    else if (record.k === 'late') gather.late.addAll(record.units);
+    else gather.delivered = true;
   }
 
   #giveUpParked(): void {

@@ -27,6 +27,8 @@ export class GatherState {
   readonly late = new IntervalSet();
   /** Its value, kept like a brief. */
   result: { bytes: number; hash: string } | undefined;
+  /** Nobody is to be told of its end any more. */
+  delivered = false;
   #addresses: Addresses | undefined;
 
   constructor(asked: GatherAsked, submittedWallMs: number) {
@@ -42,6 +44,7 @@ export class GatherState {
     gather.phase = record.phase;
     gather.items = record.items;
     gather.result = record.result;
+    gather.delivered = record.delivered ?? false;
     gather.missing.addAll(record.missing);
     gather.late.addAll(record.late);
     gather.#address(record.to);
@@ -58,6 +61,7 @@ export class GatherState {
       ...(items !== undefined && { items }),
       ...(this.#addresses && { to: this.#addresses }),
       ...(result && { result }),
+      ...(this.delivered && { delivered: true }),
     };
   }
 

@@ -28,6 +28,12 @@ export function keepTime(s: MasterState, live: LiveEpic): void {
   }
 }
 
+/** Its return address was told, or is given up; it may have been forgotten meanwhile. */
+export function takeDelivered(s: MasterState, id: string): void {
+  const gather = s.ledger.epics.get(id)?.gather;
+  if (gather && !gather.delivered) s.record({ k: 'delivered', epic: id });
+}
+
 /** When the next of the gathers must be looked at, by the wall clock. */
 export function nextDeadline(s: MasterState): number {
   let next = Number.POSITIVE_INFINITY;

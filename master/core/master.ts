@@ -27,10 +27,10 @@ import { cancel, closeOverdue } from './closing.ts';
 import { type ControlToken, grantControls, refuseControl, takeFolded, takeScattered } from './control.ts';
 import { dispatch } from './dispatch.ts';
 import { finishIfDone } from './finishing.ts';
-import { keepTime, nextDeadline, reissue } from './gathering.ts';
+import { keepTime, nextDeadline, reissue, takeDelivered } from './gathering.ts';
 import { expireLeases, forgetExpired, hear, lapse, takeHeartbeat, takeHello } from './leases.ts';
 import { type DueRows, dueFailed, isDue, takeDue, wantDue } from './parking.ts';
-import { pause, resume } from './pausing.ts';
+import { pause, pauseNeeding, resume } from './pausing.ts';
 import { purge } from './purging.ts';
 import { endIfEmpty, readFailed, takeBatch, wantReads } from './reading.ts';
 import type { Addresses, EpicRecord, EpicRecordOf } from './records.ts';
@@ -51,6 +51,8 @@ export type MasterInput =
   | { type: 'cancel'; epic: string; reason: string }
   | { type: 'pause'; epic: string; reason: string }
   | { type: 'resume'; epic: string }
+  /** A brief is missing or damaged. */
+  | { type: 'brief-lost'; brief: string; why: string }
   | { type: 'drain'; session: string }
   /** The store does not take records in time: nothing is granted until it does. */
   | { type: 'store'; stalled: boolean }
@@ -64,6 +66,8 @@ export type MasterInput =
   | { type: 'folded'; token: ControlToken; bytes: number; hash: string }
   /** What a scatter or fold gave cannot be taken. */
   | { type: 'control-refused'; token: ControlToken; code: string; message: string }
+  /** The return address of a gather that is over is told no more. */
+  | { type: 'delivered'; epic: string }
   | { type: 'due'; epic: string; due: DueRows }
   | { type: 'due-failed'; epic: string }
   | { type: 'tick' };
@@ -135,6 +139,8 @@ export class Master {
         return cancel(s, input.epic, input.reason);
       case 'pause':
         return pause(s, input.epic, input.reason);
+      case 'brief-lost':
+        return pauseNeeding(s, input.brief, `${input.why}, then resume the epic`);
       case 'resume':
         return resume(s, input.epic);
       case 'drain':
@@ -155,6 +161,8 @@ export class Master {
         return takeFolded(s, input.token, input);
       case 'control-refused':
         return refuseControl(s, input.token, input);
+      case 'delivered':
+        return takeDelivered(s, input.epic);
       case 'due':
         return takeDue(s, input.epic, input.due);
       case 'due-failed':

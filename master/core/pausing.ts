@@ -23,6 +23,11 @@ export function recallPaused(s: MasterState, session: Session, live: LiveEpic): 
   s.send(session.id, { t: 'recall', term: s.term, count: session.held, epic: live.epic.id }, session.after);
 }
 
+/** Pauses what needs this brief, which is missing or damaged: its units would wait on workers for ever. */
+export function pauseNeeding(s: MasterState, brief: string, reason: string): void {
+  for (const { epic } of [...s.live.values()]) if (epic.brief === brief) pause(s, epic.id, reason);
+}
+
 /** Has a paused epic go on, also with what could not be read. */
 export function resume(s: MasterState, id: string): void {
   const live = s.liveOf(id);

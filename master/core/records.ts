@@ -35,7 +35,7 @@ export type RecordedFault = Omit<UnitFault, 'brings'> & { stepIndex?: number; da
 export type AnsweredUnit = { unit: number; data: UnitData };
 
 /** What the submit of a gather asks for; the rest is as its work says. */
-export type GatherAsked = { deadlineMs?: number; enough?: number; quorum?: number };
+export type GatherAsked = { deadlineMs?: number; enough?: number; quorum?: number; replyTo?: string };
 
 /** Responders by name, and the units that are for each of them alone. */
 export type Addresses = readonly (readonly [string, Ranges])[];
@@ -49,6 +49,7 @@ export type GatherCheckpoint = {
   missing: Ranges;
   late: Ranges;
   result?: { bytes: number; hash: string };
+  delivered?: true;
 };
 /** `scatter` until its units are known, `fold` once intake is over. */
 export type GatherPhase = 'scatter' | 'work' | 'fold';
@@ -124,6 +125,8 @@ export type EpicRecord =
   | { k: 'folding'; epic: string }
   /** Its value is kept like a brief, by its hash. */
   | { k: 'folded'; epic: string; bytes: number; hash: string }
+  /** Its return address has been told that it is over, or is told no more. */
+  | { k: 'delivered'; epic: string }
   /** Answers that came after intake was over: counted, never folded. */
   | { k: 'late'; epic: string; units: Ranges }
   /** The first manifest seen freezes how this epic is run. */

@@ -96,6 +96,7 @@ export function rowChanges(record: EpicRecord): RowChange[] {
     case 'folding':
     case 'folded':
     case 'late':
+    case 'delivered':
     case 'paused':
     case 'resumed':
     case 'closing':

@@ -108,7 +108,10 @@ export class MasterRuntime implements MasterApi {
       setTimer: (ms, fn) => parts.clock.setTimer(ms, fn),
       onFatal: parts.onFatal,
     });
-    this.#briefSender = new BriefSender({ ...parts, lost: (hash, why) => this.#briefLost(hash, why) });
+    this.#briefSender = new BriefSender({
+      ...parts,
+      lost: (brief, why) => this.#step({ type: 'brief-lost', brief, why }),
+    });
     this.#congestion = new Congestion(parts, this.#journal, (full) => this.#step({ type: 'link', full }));
     const step = (input: MasterInput): void => this.#step(input);
     const shared = { ...parts, state: this.#core.state, settled: () => this.#journal.settled(), step };
@@ -119,7 +122,12 @@ export class MasterRuntime implements MasterApi {
     });
     this.depths = new Depths(this.#core.state, parts.bus);
     const submit = (submission: Unnamed): Promise<EpicStatus> => this.#submit(submission);
-    this.#submissions = new Submissions({ briefs: parts.briefs, submit });
+    this.#submissions = new Submissions({
+      briefs: parts.briefs,
+      epicOf: (epic) => this.#core.state.ledger.epics.get(epic),
+      submit,
+      standing: (epic) => this.#journal.settled().then(() => this.#views.status(epic)),
+    });
     this.units = new Units({ store: parts.store, views: this.#views, core: this.#core.state, submit });
   }
 
@@ -191,6 +199,11 @@ export class MasterRuntime implements MasterApi {
     return this.#gathers.result(this.#views.known(id));
   }
 
+  /** Whoever asked this gather is told of its end no more. */
+  delivered(epic: string): void {
+    if (this.#open) this.#step({ type: 'delivered', epic });
+  }
+
   epic(idOrName: string): EpicStatus | undefined {
     return this.#views.find(idOrName);
   }
@@ -249,10 +262,10 @@ export class MasterRuntime implements MasterApi {
   }
 
   /** Resolves once the epic is durable; one without a name has its id for it. */
-  #submit(submission: Unnamed): Promise<EpicStatus> {
+  #submit({ id, ...submission }: Unnamed): Promise<EpicStatus> {
     this.#assertOpen();
     this.#assertRoom();
-    const epic = this.#parts.newId();
+    const epic = id ?? this.#parts.newId();
     return this.#change({ type: 'submit', epic: { epic, name: epic, ...submission } });
   }
 
@@ -292,15 +305,6 @@ export class MasterRuntime implements MasterApi {
     this.#step({ type: 'message', from, message, payload: units });
     if (message.t === 'part') this.#gathers.take(from, message, units);
     if (message.t === 'want-answers') void this.#gathers.answer(from, message);
-  }
-
-  /** Pauses what needs a brief that is missing or damaged: its units would wait on workers for ever. */
-  #briefLost(hash: string, why: string): void {
-    const needing = [...this.#core.state.live.values()].filter(({ epic }) => epic.brief === hash);
-    for (const { epic } of needing) {
-      if (epic.paused === undefined)
-        this.#step({ type: 'pause', epic: epic.id, reason: `${why}, then resume the epic` });
-    }
   }
 
   /** Tells a worker whose first words are wrong; it would wait for ever without a reason. */

@@ -167,6 +167,7 @@ function gatherStatusOf(epic: Epic, gather: GatherState): GatherStatus {
     ...(items !== undefined && { items }),
     responses,
     late: late.count,
+    ...(gather.asked.replyTo !== undefined && { replyTo: gather.asked.replyTo }),
     ...(!epic.active && { complete: isComplete(epic) }),
   };
 }

@@ -94,6 +94,7 @@ export class StoryTeller {
       case 'scattered':
       case 'folding':
       case 'folded':
+      case 'delivered':
       case 'settings-frozen':
       case 'epic-checkpoint':
       case 'epic-finished':

@@ -1,18 +1,24 @@
 /** How a submit becomes an epic's first record: its brief is made durable, then the epic. */
 import type { BriefEnvelope, EpicStatus } from '../../shared/protocol/api.ts';
+import type { Epic } from '../core/epic.ts';
 import type { GatherAsked } from '../core/records.ts';
 import { formatOf } from '../core/source.ts';
 import type { GatherRequest, SubmitRequest } from './api.ts';
 import type { Briefs } from './briefs.ts';
+import { checkSame } from './idempotency.ts';
 import type { Submission } from './retries.ts';
 
-/** One without a name has its id for it. */
-export type Unnamed = Omit<Submission, 'name'> & { name?: string };
+/** One without a name has its id for it, one without an id a new one. */
+export type Unnamed = Omit<Submission, 'name'> & { id?: string; name?: string };
 
 export type SubmissionParts = {
   briefs: Pick<Briefs, 'put'>;
+  /** An epic by its id, also one that is not synced yet. */
+  epicOf: (id: string) => Epic | undefined;
   /** Resolves once the epic is durable. */
   submit: (submission: Unnamed) => Promise<EpicStatus>;
+  /** Resolves with how an epic stands once all of it so far is durable. */
+  standing: (id: string) => Promise<EpicStatus>;
 };
 
 export class Submissions {
@@ -22,21 +28,35 @@ export class Submissions {
     this.#parts = parts;
   }
 
-  async submit({ work, name, source, brief = null }: SubmitRequest): Promise<EpicStatus> {
+  async submit({ id, work, name, source, brief = null }: SubmitRequest): Promise<EpicStatus> {
     const hash = await this.#put({ brief, format: formatOf(source) });
-    return this.#parts.submit({ work, source, brief: hash, ...(name !== undefined && { name }) });
+    return this.#enter({ ...(id && { id }), work, source, brief: hash, ...(name !== undefined && { name }) });
   }
 
   /** The input of a gather is its brief. */
-  async gather({ work, name, input, deadlineMs, enough, quorum }: GatherRequest): Promise<EpicStatus> {
+  async gather({ id, work, name, input, ...asked }: GatherRequest): Promise<EpicStatus> {
     const brief = await this.#put({ brief: input ?? null, format: { type: 'json' } });
+    const { deadlineMs, enough, quorum, replyTo } = asked;
     const gather: GatherAsked = {
       ...(deadlineMs !== undefined && { deadlineMs }),
       ...(enough !== undefined && { enough }),
       ...(quorum !== undefined && { quorum }),
+      ...(replyTo !== undefined && { replyTo }),
     };
-    const source = { type: 'scatter' } as const;
-    return this.#parts.submit({ work, source, brief, gather, ...(name !== undefined && { name }) });
+    const of = { ...(id && { id }), work, brief, gather, ...(name !== undefined && { name }) };
+    return this.#enter({ ...of, source: { type: 'scatter' } });
+  }
+
+  /** No await lies between the look and the submit: two of one id at once make one epic. */
+  #enter(submission: Unnamed): Promise<EpicStatus> {
+    const { id } = submission;
+    const known = id === undefined ? undefined : this.#parts.epicOf(id);
+    if (!known) return this.#parts.submit(submission);
+    const { name = known.id } = submission;
+    const { work, source, brief, gather } = known;
+    const asked = gather ? { gather: gather.asked } : {};
+    checkSame({ id: known.id, name: known.name, work, source, brief, ...asked }, { ...submission, name });
+    return this.#parts.standing(known.id);
   }
 
   #put(envelope: BriefEnvelope): Promise<string> {

@@ -85,6 +85,7 @@ export class Account {
         return;
       case 'folded':
       case 'late':
+      case 'delivered':
       case 'purged':
         return;
       case 'paused':
