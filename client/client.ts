@@ -6,6 +6,7 @@
  */
 import type { Duration } from '../shared/core/duration.ts';
 import { GimmeError } from '../shared/core/errors.ts';
+import type { GatherDefinition } from '../shared/core/gather.ts';
 import { WAIT_MS_MAX } from '../shared/core/limits.ts';
 import type {
   EpicPage,
@@ -120,6 +121,12 @@ export class Client {
    * Asks a gather and resolves with what it came to, at completeness, with enough answers, or at its deadline. Throws
    * `epic_failed` where it failed; its answers are kept then.
    */
+  ask<Input, Answer, Value>(
+    gather: GatherDefinition<Input, Answer, Value>,
+    input: NoInfer<Input>,
+    ask?: Ask,
+  ): Promise<GatherAnswer<Value>>;
+  ask<Value = unknown>(gather: WorkName, input: unknown, ask?: Ask): Promise<GatherAnswer<Value>>;
   async ask<Value = unknown>(gather: WorkName, input: unknown, ask: Ask = {}): Promise<GatherAnswer<Value>> {
     const headers = { prefer: `wait=${WAIT_MS_MAX / 1_000}` };
     const { status, value } = await this.#asked<EpicStatus | GatherAnswer<Value>>(

@@ -34,6 +34,7 @@ export const WATCHED = fixture('watched.ts');
 export const RECOVERY_WORKS = fixture('recoveryWorks.ts');
 export const SPIN_WORKS = fixture('spinWorks.ts');
 export const ASKING_WORKS = fixture('askingWorks.ts');
+export const GATHERING_WORKS = fixture('gatheringWorks.ts');
 
 const BRIEF = {
   from: 'Weekly <news@example.com>',
