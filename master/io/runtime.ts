@@ -123,8 +123,7 @@ export class MasterRuntime implements MasterApi {
     this.depths = new Depths(this.#core.state, parts.bus);
     const submit = (submission: Unnamed): Promise<EpicStatus> => this.#submit(submission);
     this.#submissions = new Submissions({
-      briefs: parts.briefs,
-      epicOf: (epic) => this.#core.state.ledger.epics.get(epic),
+      ...shared,
       submit,
       standing: (epic) => this.#journal.settled().then(() => this.#views.status(epic)),
     });
@@ -240,9 +239,8 @@ export class MasterRuntime implements MasterApi {
 
   masters(): MasterView[] {
     const { term, live } = this.#core.state;
-    const { store, bus } = this.#parts;
-    const queues = this.depths.report();
-    return [{ id: this.id, term, store: store.kind, link: bus.kind, epics: live.size, queues }];
+    const { id, store, bus } = this.#parts;
+    return [{ id, term, store: store.kind, link: bus.kind, epics: live.size, queues: this.depths.report() }];
   }
 
   onChange(listener: (epics: ReadonlySet<string>) => void): () => void {

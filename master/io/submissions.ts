@@ -1,8 +1,8 @@
 /** How a submit becomes an epic's first record: its brief is made durable, then the epic. */
 import type { BriefEnvelope, EpicStatus } from '../../shared/protocol/api.ts';
-import type { Epic } from '../core/epic.ts';
 import type { GatherAsked } from '../core/records.ts';
 import { formatOf } from '../core/source.ts';
+import type { MasterState } from '../core/state.ts';
 import type { GatherRequest, SubmitRequest } from './api.ts';
 import type { Briefs } from './briefs.ts';
 import { checkSame } from './idempotency.ts';
@@ -13,8 +13,8 @@ export type Unnamed = Omit<Submission, 'name'> & { id?: string; name?: string };
 
 export type SubmissionParts = {
   briefs: Pick<Briefs, 'put'>;
-  /** An epic by its id, also one that is not synced yet. */
-  epicOf: (id: string) => Epic | undefined;
+  /** Of the core: it knows an epic before it is durable. */
+  state: Pick<MasterState, 'ledger'>;
   /** Resolves once the epic is durable. */
   submit: (submission: Unnamed) => Promise<EpicStatus>;
   /** Resolves with how an epic stands once all of it so far is durable. */
@@ -50,7 +50,7 @@ export class Submissions {
   /** No await lies between the look and the submit: two of one id at once make one epic. */
   #enter(submission: Unnamed): Promise<EpicStatus> {
     const { id } = submission;
-    const known = id === undefined ? undefined : this.#parts.epicOf(id);
+    const known = id === undefined ? undefined : this.#parts.state.ledger.epics.get(id);
     if (!known) return this.#parts.submit(submission);
     const { name = known.id } = submission;
     const { work, source, brief, gather } = known;
