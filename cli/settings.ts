@@ -64,6 +64,18 @@ export const MASTER = {
     max: 3_650 * 24 * 3_600_000,
     sentence: 'how long an epic that is over is kept, with its failed units and its upload',
   },
+  webhookSecretFile: {
+    kind: 'path',
+    flag: '--webhook-secret-file <file>',
+    env: 'GIMMEWORK_WEBHOOK_SECRET_FILE',
+    sentence: 'secrets that sign the webhooks of gathers (`replyTo`), whsec_…, one a line',
+  },
+  webhookAllow: {
+    kind: 'texts',
+    flag: '--webhook-allow <host:port>',
+    env: 'GIMMEWORK_WEBHOOK_ALLOW',
+    sentence: 'targets of webhooks that need not be public addresses, several with commas',
+  },
   ...NATS,
   ...LOG,
 } as const satisfies Settings;

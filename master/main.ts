@@ -25,7 +25,7 @@ import { Briefs } from './io/briefs.ts';
 import { makeDir, storeFault } from './io/durableDir.ts';
 import { buildHttp } from './io/http.ts';
 import { MasterMetrics } from './io/metrics.ts';
-import { ReturnAddresses } from './io/returnAddresses.ts';
+import { ReturnAddresses, type ReturnWays } from './io/returnAddresses.ts';
 import { Returns } from './io/returns.ts';
 import { MasterRuntime } from './io/runtime.ts';
 import { openSeal } from './io/secret.ts';
@@ -33,7 +33,7 @@ import { Spool } from './io/spool.ts';
 import type { Store } from './io/store.ts';
 import { SqliteStore } from './io/stores/sqlite.ts';
 import { StoryLog } from './io/storyLog.ts';
-import type { WebhookOptions } from './io/webhook.ts';
+import { webhookSecrets } from './io/webhook.ts';
 
 export type MasterConfig = {
   host: string;
@@ -45,8 +45,8 @@ export type MasterConfig = {
   store?: Store;
   /** Where the link is NATS; by default workers come by WebSocket. */
   nats?: Pick<NatsBusOptions, 'servers' | 'prefix' | 'auth' | 'tls'>;
-  /** How webhooks are signed, and which private targets they may have; none are told without. */
-  webhooks?: WebhookOptions;
+  /** The file of the secrets that sign webhooks, and which private targets they may have; none are told without. */
+  webhooks?: { secretFile: string; allow: readonly string[] };
 };
 
 export type RunningMaster = { id: string; url: string; store: string; link: string; stop(): Promise<void> };
@@ -62,6 +62,7 @@ export async function startMaster(config: MasterConfig): Promise<RunningMaster> 
   const id = idFrom(randomBytes(15));
   const server = createServer();
   const bus = busOf(config, id, server);
+  const addresses = await addressesOf(config, bus);
   await makeWritable(config.dataDir);
   // First of all: it takes the lock, and what follows tidies the directory.
   const store = config.store ?? new SqliteStore(config.dataDir);
@@ -89,7 +90,6 @@ export async function startMaster(config: MasterConfig): Promise<RunningMaster> 
   await runtime.leftovers.removeAll();
   const metrics = new MasterMetrics({ version: VERSION, link: bus.kind, notFrames, ...runtime.inside() });
   const story = new StoryLog(log, runtime.inside().state.sessions);
-  const addresses = addressesOf(config, bus);
   const delivered = (epic: string): void => runtime.delivered(epic);
   const returns = new Returns({ addresses, clock: systemClock, log, delivered });
   runtime.observe(both(metrics, story, (epic) => owe(runtime, returns, epic)));
@@ -153,11 +153,17 @@ function watched({ log, settings }: MasterConfig): Clock {
   });
 }
 
-function addressesOf({ nats, webhooks }: MasterConfig, bus: Bus): ReturnAddresses {
-  const ways = webhooks ? { webhooks } : {};
-  if (!(bus instanceof NatsBus)) return new ReturnAddresses(ways);
-  const publish = (id: string, body: Uint8Array): Promise<void> => bus.reply(id, body);
-  return new ReturnAddresses({ ...ways, nats: { prefix: nats?.prefix ?? NATS_PREFIX, publish } });
+async function addressesOf({ nats, webhooks }: MasterConfig, bus: Bus): Promise<ReturnAddresses> {
+  const ways: ReturnWays = {};
+  if (webhooks) {
+    const secrets = await webhookSecrets(webhooks.secretFile);
+    ways.webhooks = { secrets, allow: new Set(webhooks.allow) };
+  }
+  if (bus instanceof NatsBus) {
+    const publish = (id: string, body: Uint8Array): Promise<void> => bus.reply(id, body);
+    ways.nats = { prefix: nats?.prefix ?? NATS_PREFIX, publish };
+  }
+  return new ReturnAddresses(ways);
 }
 
 function busOf({ nats, log }: MasterConfig, id: string, server: Server): Bus {

@@ -38,7 +38,7 @@ export function addMaster(program: Command, ended: (exitCode: number) => void): 
 
 async function run(flags: Record<string, unknown>): Promise<number> {
   const settings = readConfig(MASTER, flags);
-  const { listen, data, retention, logLevel, logFormat } = settings;
+  const { listen, data, retention, webhookSecretFile, webhookAllow = [], logLevel, logFormat } = settings;
   const nats = natsOf(settings, flags);
   const log = createLog({ level: logLevel as LogLevel, format: logFormat as LogFormat });
   setFlagsFromString(HEAP_GROWTH);
@@ -50,6 +50,9 @@ async function run(flags: Record<string, unknown>): Promise<number> {
     log,
     settings: { retentionMs: retention },
     ...(nats && { nats }),
+    ...(webhookSecretFile !== undefined && {
+      webhooks: { secretFile: webhookSecretFile, allow: webhookAllow },
+    }),
   });
   // It may wait for NATS, and should not have to be waited for.
   const early = await Promise.race([starting.then(() => undefined), stop]);
