@@ -97,7 +97,12 @@ export class StepsCheck {
     }
     const expected = index > 0 ? outputOf(unit, index - 1) : undefined;
     if (input === expected) return;
-    throw new Broken('S4', held.epic, unit, `has step ${index} given «${input}» and not «${expected}»`);
+    throw new Broken(
+      'S4',
+      held.epic,
+      unit,
+      `has step ${index} given «${String(input)}» and not «${expected}»`,
+    );
   }
 
   #mayGoOn(
