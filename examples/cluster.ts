@@ -21,6 +21,8 @@ export type ClusterOptions = {
   slots: number;
   /** Defaults to 3 s: a killed worker's units go to another after it. */
   leaseMs?: number;
+  /** Further variables of the workers. */
+  env?: Record<string, string>;
 };
 
 const NODE = fileURLToPath(new URL('./node.ts', import.meta.url));
@@ -74,10 +76,10 @@ export class Cluster {
   }
 
   async startWorker(index: number): Promise<void> {
-    const { works, slots } = this.#options;
+    const { works, slots, env = {} } = this.#options;
     const master = `ws://127.0.0.1:${this.#port}`;
     const node = { role: 'worker', master, works, slots, heartbeatMs: this.#leaseMs / 10 } as const;
-    const worker = start(`worker ${index + 1}`, node);
+    const worker = start(`worker ${index + 1}`, node, env);
     this.#workers[index] = worker;
     await worker.line();
   }
@@ -118,8 +120,8 @@ export class Cluster {
   }
 }
 
-function start(name: string, config: NodeConfig): Child {
-  return new Child(name, NODE, [JSON.stringify(config)]);
+function start(name: string, config: NodeConfig, env: Record<string, string> = {}): Child {
+  return new Child(name, NODE, [JSON.stringify(config)], env);
 }
 
 async function freePort(): Promise<number> {
