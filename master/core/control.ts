@@ -11,6 +11,7 @@ import {
   CONTROL_ATTEMPTS_MAX,
   CONTROL_RETRY_FIRST_MS,
   RETRY_DELAY_MS_MAX,
+  UNIT_BYTES_MAX,
 } from '../../shared/core/limits.ts';
 import { prefixed } from '../../shared/protocol/codec.ts';
 import { CONTROL_UNIT, type Control, type GrantReport, type Work } from '../../shared/protocol/messages.ts';
@@ -51,14 +52,24 @@ export function grantControls(s: MasterState): void {
     if (!live.epic.manifest && !freeze(s, live)) continue;
     for (const session of s.hungry) {
       if (!s.offers(session, live)) continue;
-      grantControl(s, session, live, kind);
+      const input = inputOf(live, kind);
+      if (input.length > UNIT_BYTES_MAX) {
+        const why = `what is missing takes ${input.length} bytes to tell, over ${UNIT_BYTES_MAX}`;
+        fail(s, live, `${kind}_failed`, why);
+        break;
+      }
+      grantControl(s, session, { live, kind, input });
       s.weigh(session);
       break;
     }
   }
 }
 
-function grantControl(s: MasterState, session: Session, live: LiveEpic, kind: Control): void {
+function grantControl(
+  s: MasterState,
+  session: Session,
+  { live, kind, input }: { live: LiveEpic; kind: Control; input: Uint8Array },
+): void {
   const { epic, control } = live;
   const n = session.number(1, s.listenedMs);
   const token = { epic: epic.id, term: s.term, n };
@@ -85,7 +96,7 @@ function grantControl(s: MasterState, session: Session, live: LiveEpic, kind: Co
   };
   if (control.attempt > 1) message.again = [{ unit: CONTROL_UNIT, attempt: control.attempt, step: 0 }];
   session.after = Math.max(session.after, s.recorded);
-  s.send(session.id, message, session.after, [prefixed(inputOf(live, kind))]);
+  s.send(session.id, message, session.after, [prefixed(input)]);
 }
 
 /** What the control unit is given beside the request. */

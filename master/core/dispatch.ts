@@ -68,14 +68,16 @@ function partOf(s: MasterState, live: LiveEpic, share: number, total: number): n
 }
 
 function grantUnits(s: MasterState, session: Session, live: LiveEpic, count: number): void {
-  const among = live.epic.gather?.unitsFor(session.name);
-  for (let left = count; left > 0 && session.credit > 0; ) {
-    // Each unit that has run before may take a line of its own in the message.
-    const most = live.epic.resume.size > 0 ? REPORT_UNITS_MAX : GRANT_UNITS_MAX;
-    const cut = live.cutFetched(left, among) ?? live.cut(Math.min(left, most), among);
-    if (!cut) return;
-    left -= cut.count;
-    grant(s, session, live, cut);
+  let left = count;
+  for (const among of live.epic.gather?.unitsFor(session.name) ?? [undefined]) {
+    while (left > 0 && session.credit > 0) {
+      // Each unit that has run before may take a line of its own in the message.
+      const most = live.epic.resume.size > 0 ? REPORT_UNITS_MAX : GRANT_UNITS_MAX;
+      const cut = live.cutFetched(left, among) ?? live.cut(Math.min(left, most), among);
+      if (!cut) break;
+      left -= cut.count;
+      grant(s, session, live, cut);
+    }
   }
 }
 

@@ -86,15 +86,11 @@ export class GatherState {
     this.#address(to);
   }
 
-  /** Units that a responder of this name may have; undefined where all may have all. */
-  unitsFor(name: string): IntervalSet | undefined {
+  /** Sets of units that a responder of this name may have; undefined where all may have all. */
+  unitsFor(name: string): IntervalSet[] | undefined {
     if (this.to.size === 0) return undefined;
-    const own = this.to.get(name);
-    const free = this.to.get('');
-    if (!own || !free) return own ?? free ?? new IntervalSet();
-    const both = IntervalSet.of(own.ranges());
-    both.addAll(free.ranges());
-    return both;
+    const sets = name === '' ? [this.to.get('')] : [this.to.get(name), this.to.get('')];
+    return sets.filter((units) => units !== undefined);
   }
 
   /** Notes that these units answered; returns how many of them had been given up before, and not yet answered late. */

@@ -100,6 +100,8 @@ export class LiveEpic {
   #reloadingBytes = 0;
   /** Ready ones that the store had, by unit, in the order they are to be granted. */
   readonly #fetched = new Map<number, Fetched>();
+  /** Where each set of units that is cut by itself goes on: below it none of it is ready. */
+  readonly #cutTo = new Map<IntervalSet, number>();
   /** When the first parked unit falls due, or earlier; undefined when none is parked. */
   nextDueWallMs: number | undefined;
   /** A page of parked units is asked for; the first to fall due of those parked since. */
@@ -157,6 +159,7 @@ export class LiveEpic {
     if (waiting.length === 0) return false;
     this.#load(extent, { framed: batch.framed, starts: batch.starts, after, readMs });
     this.#unloaded.removeAll(waiting);
+    this.#cutTo.clear();
     this.ready.addAll(waiting);
     return true;
   }
@@ -168,6 +171,7 @@ export class LiveEpic {
 
   /** Makes units ready again that were granted or lost, and whose bytes are in the source. */
   putBack(units: Ranges): void {
+    this.#cutTo.clear();
     for (let i = 0; i < units.length; i += 2) {
       let from = units[i] as number;
       const to = units[i + 1] as number;
@@ -253,9 +257,11 @@ export class LiveEpic {
   cut(count: number, among?: IntervalSet): Cut | undefined {
     const readMs = Number.MAX_SAFE_INTEGER;
     const cut: Cut = { units: [], count: 0, payload: [], bytes: 0, after: 0, readMs };
-    while (cut.count < count && cut.units.length < RANGES_MAX) {
-      const [from, end] = this.#firstReady(among);
-      if (from === undefined || end === undefined) break;
+    const own = among && this.#readyAmong(among, count);
+    for (let i = 0; cut.count < count && cut.units.length < RANGES_MAX; ) {
+      const from = own ? own[i] : this.ready.first;
+      if (from === undefined) break;
+      const end = own ? (own[i + 1] as number) : this.ready.firstGap(from);
       const extent = this.epic.extentOf(from);
       const loaded = extent && this.#loaded.get(extent.first);
       assert(extent && loaded, `unit ${from} of ${this.epic.id} is ready without bytes`);
@@ -274,15 +280,18 @@ export class LiveEpic {
       cut.after = Math.max(cut.after, loaded.after);
       cut.readMs = Math.min(cut.readMs, loaded.readMs);
       this.#unloadIfGranted(extent);
+      if (among) this.#cutTo.set(among, to);
+      if (own && to === end) i += 2;
+      else if (own) own[i] = to;
     }
     return cut.count > 0 ? cut : undefined;
   }
 
-  /** The first stretch of ready units. */
-  #firstReady(among: IntervalSet | undefined): Ranges {
-    if (among) return this.ready.intersect(among.ranges());
-    const { first } = this.ready;
-    return first === undefined ? [] : [first, this.ready.firstGap(first)];
+  /** The first ready ones of these units, looked for from where they were cut last. */
+  #readyAmong(among: IntervalSet, count: number): number[] {
+    const own = this.ready.common(among, this.#cutTo.get(among) ?? 0, { count, ranges: RANGES_MAX / 2 });
+    if (own.length === 0) this.#cutTo.set(among, this.epic.read);
+    return own;
   }
 
   /** Empties everything not held by a worker and returns it: what a cancel settles at once. */
@@ -320,7 +329,7 @@ export class LiveEpic {
   }
 
   #unloadIfGranted(extent: Extent): void {
-    const next = this.ready.first;
+    const next = this.ready.firstFrom(extent.first);
     if (next === undefined || next >= extent.end) this.#unload(extent.first); // L1
   }
 

@@ -57,6 +57,39 @@ export class IntervalSet {
     return this.has(from) ? (this.#edges[this.#endingAfter(from) + 1] as number) : from;
   }
 
+  /** Lowest member from `from` on; undefined where there is none. */
+  firstFrom(from: number): number | undefined {
+    const low = this.#edges[this.#endingAfter(from)];
+    return low === undefined ? undefined : Math.max(low, from);
+  }
+
+  /** The lowest members from `from` on that `other` has, too: at most `count`, in at most `ranges` ranges. */
+  common(other: IntervalSet, from: number, { count, ranges }: { count: number; ranges: number }): number[] {
+    const [own, theirs] = [this.#edges, other.#edges];
+    const found: number[] = [];
+    let left = count;
+    let at = this.#endingAfter(from);
+    let to = other.#endingAfter(from);
+    while (at < own.length && to < theirs.length && left > 0 && found.length < 2 * ranges) {
+      const low = Math.max(own[at] as number, theirs[to] as number, from);
+      const [ownEnd, theirEnd] = [own[at + 1] as number, theirs[to + 1] as number];
+      const high = Math.min(ownEnd, theirEnd, low + left);
+      append(found, low, high);
+      left -= Math.max(0, high - low);
+      // Whichever ends first goes on, to where the other has something.
+      if (ownEnd <= theirEnd) {
+        at += 2;
+        if (at < own.length && (own[at + 1] as number) <= (theirs[to] as number))
+          at = this.#endingAfter(theirs[to] as number);
+      } else {
+        to += 2;
+        if (to < theirs.length && (theirs[to + 1] as number) <= (own[at] as number))
+          to = other.#endingAfter(own[at] as number);
+      }
+    }
+    return found;
+  }
+
   /** A copy of the members as ranges. */
   ranges(): number[] {
     return this.#edges.slice();

@@ -1,7 +1,8 @@
 /** What must not follow from how, when or by whom a gather is ended: each of these broke once. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import type { GatherAsked } from '../../../../master/core/records.ts';
+import type { Addresses, GatherAsked } from '../../../../master/core/records.ts';
+import { encodeFrame } from '../../../../shared/protocol/codec.ts';
 import { CONTROL_UNIT, type GrantReport } from '../../../../shared/protocol/messages.ts';
 import { answer, answers, controlOf, DEADLINE_MS, done, gather, scattered } from './gatherRig.ts';
 import { Rig } from './rig.ts';
@@ -79,6 +80,35 @@ describe('a fold', () => {
     rig.pass(DEADLINE_MS + 1_000);
     rig.tick(1);
     assert.ok(rig.out.wakeAt - rig.nowMs > 100, `woken again after ${rig.out.wakeAt - rig.nowMs} ms`);
+  });
+
+  test('that cannot be told of all that is missing fails, with the answers kept', () => {
+    // The grant of such a fold was no frame any more: it ended the master, and the next one too.
+    const rig = new Rig({ leaseMs: 60_000 });
+    const items = 60_000;
+    const to: Addresses = [
+      // Every other one is for x, who never comes.
+      ['w', Array.from({ length: items }, (_, i) => i)],
+      ['x', Array.from({ length: items }, (_, i) => i + 1)],
+    ];
+    const token = scattered(rig, items, { to });
+    while (rig.epic('g').counts.skipped < items / 2) {
+      const grants = rig.sent('work', 'w').filter(({ control }) => !control);
+      while (rig.out.reads.length > 0) {
+        rig.read();
+        grants.push(...rig.sent('work', 'w'));
+      }
+      assert.ok(grants.length > 0, 'what is for w goes on');
+      const reports = grants.map(({ n, units }) => ({ epic: 'g', term: 7, n, skipped: units }));
+      rig.gimme('w', grants.at(-1)?.n ?? 0, 30_000, reports);
+    }
+    done(rig, token);
+    rig.pass(DEADLINE_MS);
+    const grants = rig.out.messages.flatMap(({ message, payload }) =>
+      message.t === 'work' ? [encodeFrame(message, payload).length] : [],
+    );
+    assert.deepEqual(grants, []);
+    assert.deepEqual([rig.epic('g').state, rig.epic('g').fault?.code], ['failed', 'fold_failed']);
   });
 
   test('is not put off for longer than a retry may be', () => {

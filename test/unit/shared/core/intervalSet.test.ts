@@ -108,6 +108,33 @@ test('any sequence of operations leaves the set equal to its model', () => {
   );
 });
 
+test('common gives the lowest members of both, as many as asked for, and firstFrom the next one', () => {
+  fc.assert(
+    fc.property(
+      ranges,
+      ranges,
+      fc.nat(40),
+      fc.nat(12),
+      fc.integer({ min: 1, max: 5 }),
+      (a, b, from, count, most) => {
+        const set = IntervalSet.of(a);
+        const other = IntervalSet.of(b);
+        const found = set.common(other, from, { count, ranges: most });
+        const all = membersOf(set.ranges()).filter((n) => n >= from && other.has(n));
+        const kept = membersOf(found);
+        assert.deepEqual(kept, all.slice(0, kept.length));
+        if (kept.length < Math.min(count, all.length))
+          assert.ok(found.length >= 2 * most, 'no room for more');
+        assert.ok(kept.length <= count && found.length <= 2 * most && isRanges(found));
+        assert.equal(
+          set.firstFrom(from),
+          membersOf(set.ranges()).find((n) => n >= from),
+        );
+      },
+    ),
+  );
+});
+
 test('intersect and missingFrom split ranges by membership', () => {
   fc.assert(
     fc.property(ranges, ranges, (held, asked) => {
