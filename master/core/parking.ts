@@ -10,6 +10,7 @@ import { appendRange, eachOf } from '../../shared/core/intervalSet.ts';
 import { DUE_BYTES, DUE_UNITS_MAX } from '../../shared/core/limits.ts';
 import type { Ranges } from '../../shared/protocol/messages.ts';
 import type { LiveEpic } from './live.ts';
+import { lookAheadOf } from './reading.ts';
 import type { ParkedUnit } from './records.ts';
 import type { UnitRow } from './rows.ts';
 import type { MasterState } from './state.ts';
@@ -30,7 +31,7 @@ export function isDue(s: MasterState, live: LiveEpic): boolean {
   const { epic, nextDueWallMs, fetching } = live;
   if (!epic.active || epic.closing !== undefined || epic.paused !== undefined) return false;
   if (nextDueWallMs === undefined || nextDueWallMs > s.now.wallMs || fetching) return false;
-  return live.readyCount < s.settings.lookAheadUnits && live.fetchedCount < DUE_UNITS_MAX / 2;
+  return live.readyCount < lookAheadOf(s, live).units && live.fetchedCount < DUE_UNITS_MAX / 2;
 }
 
 /** Asks for the parked units that are due. */

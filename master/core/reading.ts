@@ -24,7 +24,7 @@ export function wantReads(s: MasterState, live: LiveEpic): void {
   const { epic } = live;
   if (!epic.active || (live.readFault && live.readFault.retryAtMs > s.listenedMs)) return;
   if (epic.paused !== undefined && epic.closing === undefined) return;
-  for (const read of live.reloads(s.settings.lookAheadBytes)) s.read({ epic: epic.id, ...read });
+  for (const read of live.reloads(lookAheadOf(s, live).bytes)) s.read({ epic: epic.id, ...read });
   if (epic.drained || live.reading || epic.source.type === 'scatter') return;
   if (epic.closing === undefined && !worthReading(s, live)) return;
   live.reading = true;
@@ -41,13 +41,20 @@ export function endIfEmpty(s: MasterState, live: LiveEpic): void {
   s.touched.add(live);
 }
 
-function worthReading(s: MasterState, live: LiveEpic): boolean {
-  const { parkedMax } = s.settings;
+/** How much of an epic may be ready at once, and have its bytes in memory. */
+export function lookAheadOf(s: MasterState, live: LiveEpic): { units: number; bytes: number } {
+  const { lookAheadUnits: units, lookAheadBytes: bytes } = s.settings;
   // What waits for responders who are not there must not keep the others from what is for them.
   const isAddressed = (live.epic.gather?.to.size ?? 0) > 0;
-  const lookAheadUnits = isAddressed ? GATHER_ADDRESSED_MAX : s.settings.lookAheadUnits;
-  const lookAheadBytes = s.settings.lookAheadBytes * (isAddressed ? ADDRESSED_LOOK_AHEADS : 1);
-  if (live.readyCount >= lookAheadUnits || live.loadedBytes >= lookAheadBytes) return false;
+  return isAddressed
+    ? { units: GATHER_ADDRESSED_MAX, bytes: bytes * ADDRESSED_LOOK_AHEADS }
+    : { units, bytes };
+}
+
+function worthReading(s: MasterState, live: LiveEpic): boolean {
+  const { parkedMax } = s.settings;
+  const { units, bytes } = lookAheadOf(s, live);
+  if (live.readyCount >= units || live.loadedBytes >= bytes) return false;
   if (live.epic.parked.count >= parkedMax) return false;
   return live.epic.manifest !== undefined || freeze(s, live);
 }

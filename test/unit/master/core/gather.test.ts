@@ -232,6 +232,21 @@ describe('addressed units', () => {
     assert.deepEqual(rig.sent('work', 'w'), []);
   });
 
+  test('that wait for a retry are not held up by those of a responder that never comes', () => {
+    // As many as are looked ahead for were ready, so nobody looked for what was parked and due.
+    const rig = new Rig({ leaseMs: 60_000, lookAheadUnits: 1 });
+    const token = scattered(rig, 3, { to });
+    done(rig, token);
+    rig.hello('s2', [gather()], 100, { name: 'v2' });
+    const n = rig.sent('work', 's2')[0]?.n ?? 0;
+    const later = { unit: 1, attempt: 2, step: 0, delayMs: 500, code: 'later', brings: 1 as const };
+    rig.gimme('s2', n, 100, [{ epic: 'g', term: 7, n, later: [later] }]);
+    assert.equal(rig.epic('g').parked.count, 1);
+    rig.tick(600);
+    rig.due();
+    assert.deepEqual(rig.sent('work', 's2')[0]?.units, [1, 2]);
+  });
+
   test('of a responder that never comes are missing at the deadline, the others are not held up', () => {
     const rig = new Rig({ leaseMs: 60_000, lookAheadUnits: 1 });
     const token = scattered(rig, 3, { to, asked: { deadlineMs: 2_000 } });
