@@ -5,6 +5,7 @@
  * A1: a unit has one outcome at most, which changes only from unknown, once, by the token that began it (G5).
  * A2: only units that have been read have an outcome; nothing is read backwards or after the end.
  * A3: an epic finishes only when its source is drained and every unit read has its outcome (G1).
+ * A4: only an epic that is over is forgotten, and nothing of it is recorded afterwards.
  */
 import type { EpicRecord, EpicRecordOf, Outcome, UnitData } from '../../master/core/records.ts';
 import { unreachable } from '../../shared/core/errors.ts';
@@ -15,6 +16,9 @@ export type Counts = Record<Outcome, number>;
 export class Account {
   readonly epic: string;
   read = 0;
+  /** Units of its source that are none of its own. */
+  readonly absent = new Set<number>();
+  isPurged = false;
   isDrained = false;
   /** Its work is known. */
   isFrozen = false;
@@ -47,7 +51,13 @@ export class Account {
     this.epic = epic;
   }
 
+  /** Units that are or were its own to run. */
+  get own(): number {
+    return this.read - this.absent.size;
+  }
+
   apply(record: EpicRecord): void {
+    if (this.isPurged) throw new Broken('A4', this.epic, undefined, `is forgotten, and ${record.k} follows`);
     switch (record.k) {
       case 'epic-submitted':
         return;
@@ -86,7 +96,11 @@ export class Account {
       case 'folded':
       case 'late':
       case 'delivered':
+        return;
       case 'purged':
+        if (this.state === 'running')
+          throw new Broken('A4', this.epic, undefined, 'is forgotten and not over');
+        this.isPurged = true;
         return;
       case 'paused':
       case 'resumed':
@@ -105,12 +119,13 @@ export class Account {
     }
   }
 
-  #horizon({ to, end }: EpicRecordOf<'horizon'>): void {
+  #horizon({ to, end, absent }: EpicRecordOf<'horizon'>): void {
     if (to < this.read || this.isDrained) {
       throw new Broken('A2', this.epic, undefined, `is read to ${to} after ${this.read}`);
     }
     this.read = to;
     this.isDrained = end;
+    each(absent, (unit) => this.absent.add(unit));
   }
 
   #settled(record: EpicRecordOf<'settled'>): void {
@@ -153,6 +168,7 @@ export class Account {
     if (before !== undefined) {
       throw new Broken('A1', this.epic, unit, `becomes ${outcome} and was ${before}`);
     }
+    if (this.absent.has(unit)) throw new Broken('A2', this.epic, unit, `is ${outcome} and none of its own`);
     if (unit >= this.read) throw new Broken('A2', this.epic, unit, `is ${outcome} and was never read`);
     this.outcomes.set(unit, outcome);
     this.counts[outcome] += 1;
@@ -211,7 +227,7 @@ export class Account {
   }
 
   #finished({ outcome }: EpicRecordOf<'epic-finished'>): void {
-    const left = this.read - this.outcomes.size;
+    const left = this.own - this.outcomes.size;
     if (!this.isDrained || left > 0) {
       const what = `finishes with ${left} outstanding and is ${this.isDrained ? '' : 'not '}drained`;
       throw new Broken('A3', this.epic, undefined, what);

@@ -34,6 +34,9 @@ export const BREAKAGES: Readonly<Record<string, () => Breakage>> = {
   'a state is told to be kept before it is durable': () => ({ output: hurryingStates }),
   'kept states are forgotten in a crash': () => ({ recovered: forgetStates }),
   'paused epics are granted': () => ({ before: forgetPauses }),
+  'a second try runs all units again': () => ({ before: tryAllAgain }),
+  'a second try has effect keys of its own': () => ({ output: withoutKeys }),
+  'epics are forgotten too early': () => ({ before: forgetEarly }),
   'begun effects are forgotten in a crash': () => ({ recovered: forgetBegun }),
   'leases age while the master stands still': agingAlways,
   'leases age while the link is down': () => ({ before: hearingAlways }),
@@ -78,6 +81,23 @@ function forgetStates({ state }: Master): void {
 
 function forgetPauses({ state }: Master): void {
   for (const { epic } of state.live.values()) epic.paused = undefined;
+}
+
+function tryAllAgain({ state }: Master): void {
+  for (const { epic } of state.live.values()) epic.only?.add(0, 1_000);
+}
+
+function withoutKeys(output: StepOutput): StepOutput {
+  const messages = output.messages.map((out): Outgoing => {
+    if (out.message.t !== 'work') return out;
+    const { effects: _, ...message } = out.message;
+    return { ...out, message };
+  });
+  return { ...output, messages };
+}
+
+function forgetEarly({ state }: Master): void {
+  state.settings.retentionMs = 0;
 }
 
 function grantAtOnce({ state }: Master): void {

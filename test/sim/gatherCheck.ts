@@ -14,7 +14,7 @@ import type { Part, Ranges, Work } from '../../shared/protocol/messages.ts';
 import type { Account } from './account.ts';
 import type { Answer } from './controls.ts';
 import { answerOf, hashOf, itemOf, type PlannedGather, valueOf } from './gatherPlan.ts';
-import { Broken, each, tokenOf } from './story.ts';
+import { Broken, each, rangesOf, tokenOf } from './story.ts';
 import { gatherOf } from './works.ts';
 
 /** Until a worker was there, nobody knows what its work says. */
@@ -219,14 +219,4 @@ export class GatherCheck {
   #broken(rule: string, unit: number | undefined, what: string): never {
     throw new Broken(rule, this.#parts.epic, unit, what);
   }
-}
-
-/** Ascending numbers as ranges. */
-function rangesOf(units: readonly number[]): number[] {
-  const ranges: number[] = [];
-  for (const unit of units) {
-    if (ranges.at(-1) === unit) ranges[ranges.length - 1] = unit + 1;
-    else ranges.push(unit, unit + 1);
-  }
-  return ranges;
 }

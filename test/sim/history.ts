@@ -3,20 +3,22 @@
  * promises after every step. It shares no code with the cores: all arithmetic is its own.
  *
  * What is checked, and where: G1 arithmetic, G2 nothing lost (here); G5 outcomes (`account.ts`); G3, G4, G5, G6
- * holders (`holders.ts`); steps and states (`stepsCheck.ts`); G7 gathers (`gatherCheck.ts`); G8 demand, leases (`demandCheck.ts`); effects in the
- * outside world (`world.ts`).
+ * holders (`holders.ts`); G7 gathers (`gatherCheck.ts`); G8 demand, leases (`demandCheck.ts`); steps and states
+ * (`stepsCheck.ts`); what workers forget (`settledCheck.ts`); effects in the outside world (`world.ts`).
  *
  * Y1: what a message states is durable when it leaves: horizons, outcomes.
  * Y2: what was told or is durable is there after a crash, and reads the same.
  * Y3: a unit reaches its step with the bytes that the source has for it; bad ones never do.
  * Y4: on a calm network a crash of the master runs nothing again and makes nothing unknown (G3).
+ * Y5: an epic that is over is forgotten when it is old enough, with its rows.
+ * Y6: a second try has the effect keys of the first (and see `secondTries.ts`).
  */
 import type { MasterInput } from '../../master/core/master.ts';
 import type { EpicRecord, EpicRecordOf } from '../../master/core/records.ts';
 import type { SourceSpec } from '../../master/core/source.ts';
 import type { StepOutput } from '../../master/core/state.ts';
 import type { Totals } from '../../shared/protocol/api.ts';
-import { CONTROL_UNIT, type MasterMessage, type WorkerMessage } from '../../shared/protocol/messages.ts';
+import type { MasterMessage, Work, WorkerMessage } from '../../shared/protocol/messages.ts';
 import type { Run } from '../../worker/core/held.ts';
 import { Account } from './account.ts';
 import type { Answer } from './controls.ts';
@@ -25,9 +27,11 @@ import { GatherCheck } from './gatherCheck.ts';
 import type { PlannedGather } from './gatherPlan.ts';
 import { Holders } from './holders.ts';
 import type { Plan, PlannedEpic } from './plan.ts';
+import { checkAbsent, isTried } from './secondTries.ts';
+import { SettledCheck } from './settledCheck.ts';
 import type { Source } from './sources.ts';
 import { StepsCheck } from './stepsCheck.ts';
-import { Broken, each, type Story, tokenOf } from './story.ts';
+import { Broken, each, rangesOf, type Story, tokenOf } from './story.ts';
 import { effectsOf, gatherOf } from './works.ts';
 import { type StepEffect, World } from './world.ts';
 
@@ -44,6 +48,7 @@ type Of = {
   durable: Account;
   holders: Holders;
   gather: GatherCheck | undefined;
+  finishedWallMs?: number;
   isTold: boolean;
 };
 
@@ -61,14 +66,11 @@ export class History {
   readonly #nowMs: () => number;
   readonly #sources: ReadonlyMap<string, Source>;
   readonly #world: World;
+  readonly #settled: SettledCheck;
   readonly #epics = new Map<string, Of>();
   readonly #durableRecords: EpicRecord[] = [];
   /** Units that a step has begun on and that nobody handed back since. */
   readonly #started = new Set<string>();
-  /** How often each kind of durable record was seen. */
-  readonly seen: Record<string, number> = {};
-  /** Outcomes that each token told, by unit. */
-  readonly #told = new Map<string, Set<number>>();
   readonly #unreadable = new Set<string>();
   /** Responder names of sessions. */
   readonly #names = new Map<string, string>();
@@ -79,6 +81,7 @@ export class History {
     this.#nowMs = nowMs;
     this.#sources = sources;
     this.#world = new World(story);
+    this.#settled = new SettledCheck(story);
     this.demand = new DemandCheck(plan.settings.leaseMs);
     this.steps = new StepsCheck({ story, of: (epic) => this.#of(epic) });
   }
@@ -108,7 +111,6 @@ export class History {
   durable(records: readonly EpicRecord[]): void {
     for (const record of records) {
       this.#durableRecords.push(record);
-      this.#count(record);
       this.#of(record.epic).durable.apply(record);
     }
   }
@@ -144,6 +146,7 @@ export class History {
         this.#epics.delete(id);
         continue;
       }
+      of.isTold = true; // Who submits it again hears that it is there.
       of.holders = this.#holdersOf(of.planned, of.decided, of.holders);
       of.holders.recover();
       this.#compare(of.decided, shown(id), 'has after a crash');
@@ -152,7 +155,7 @@ export class History {
 
   /** A message leaves the master. */
   leaves(session: string, message: MasterMessage): void {
-    if (message.t === 'settled') return this.#mayForget(session, message);
+    if (message.t === 'settled') return this.#settled.leaves(session, message, this.accounts());
     if (message.t === 'proceed') return this.steps.leaves(session, message);
     if (message.t !== 'work' || message.units.length === 0 || message.control) return;
     const { read } = this.#of(message.epic).durable;
@@ -165,14 +168,7 @@ export class History {
   said(session: string, message: WorkerMessage, held: number): void {
     this.demand.said(session, message, held);
     if (message.t === 'begin') this.steps.asked(session, message);
-    if (message.t !== 'gimme') return;
-    for (const { epic, term, n, ok, skipped, failed = [] } of message.reports) {
-      const token = tokenOf({ session, term, n });
-      const told = this.#told.get(`${epic} ${token}`) ?? new Set();
-      this.#told.set(`${epic} ${token}`, told);
-      for (const units of [ok, skipped]) each(units, (unit) => void (unit < CONTROL_UNIT && told.add(unit)));
-      for (const { unit } of failed) if (unit < CONTROL_UNIT) told.add(unit);
-    }
+    if (message.t === 'gimme') this.#settled.told(session, message.reports);
   }
 
   /** A worker begins or goes on with a unit (Y3). */
@@ -201,7 +197,8 @@ export class History {
       if (durable.state === 'running') throw new Broken('G2', id, undefined, 'is not over');
       const mayBeShort = durable.isClosing && this.#unreadable.has(id);
       const count = source?.units.length ?? 0;
-      if (durable.read !== count && !mayBeShort) {
+      const isAll = planned.retryOf ? isTried(planned.retryOf, durable) : durable.read === count;
+      if (!isAll && !mayBeShort) {
         throw new Broken('G1', id, undefined, `has read ${durable.read} of ${count} units`);
       }
       for (const [unit, outcome] of durable.outcomes) {
@@ -211,6 +208,20 @@ export class History {
       }
       this.#world.over(durable, effectsOf(planned.work));
     }
+  }
+
+  /** Units that failed in an epic that is over, as ranges; undefined while it runs, none once it is forgotten. */
+  failedIn(epic: string): number[] | undefined {
+    const durable = this.#epics.get(epic)?.durable;
+    if (!durable || durable.state === 'running') return undefined;
+    if (durable.isPurged) return [];
+    const failed = [...durable.outcomes].filter(([, outcome]) => outcome === 'failed').map(([unit]) => unit);
+    return rangesOf(failed.sort((a, b) => a - b));
+  }
+
+  /** Epics that are forgotten for good. */
+  get purged(): string[] {
+    return [...this.#epics].filter(([, { durable }]) => durable.isPurged).map(([id]) => id);
   }
 
   /** Whether the end of every epic is durable. */
@@ -240,7 +251,10 @@ export class History {
     const { epic } = record;
     if (record.k === 'epic-submitted') this.#enter(record);
     const of = this.#of(epic);
-    const { decided, holders, gather } = of;
+    const { decided, holders, gather, planned } = of;
+    if (record.k === 'horizon') checkAbsent(record, decided.read, planned.retryOf);
+    if (record.k === 'epic-finished') of.finishedWallMs = record.wallMs;
+    if (record.k === 'purged') this.#mayForgetEpic(of);
     this.#story.record(record, decided.read);
     decided.apply(record);
     if (record.k === 'scattered') of.source = this.#sourceOf(record.source);
@@ -255,11 +269,11 @@ export class History {
     }
   }
 
-  #count(record: EpicRecord): void {
-    let what: string = record.k;
-    if (record.k === 'closing') what += record.as === 'missing' ? ': missing' : ': cancelled';
-    if (record.k === 'epic-finished') what += `: ${record.fault?.code ?? record.outcome}`;
-    this.seen[what] = (this.seen[what] ?? 0) + 1;
+  /** It is kept for as long as was asked for (Y5). */
+  #mayForgetEpic({ finishedWallMs = Number.POSITIVE_INFINITY, planned }: Of): void {
+    const keptMs = WALL_MS + this.#nowMs() - finishedWallMs;
+    if (keptMs >= this.#plan.settings.retentionMs) return;
+    throw new Broken('Y5', planned.id, undefined, `is forgotten ${keptMs} ms after its end`);
   }
 
   #release(epic: string, unit: number): void {
@@ -289,6 +303,7 @@ export class History {
         return gather?.control(session, message, new TextDecoder().decode(payload[0]?.subarray(4)));
       }
       this.#story.add(message.epic, message.units, `is granted to ${token}`);
+      this.#checkKeys(message);
       this.steps.granted(session, message);
       holders.grant(session, message, WALL_MS + this.#nowMs());
       gather?.granted(this.#names.get(session) ?? '', message.units);
@@ -296,30 +311,20 @@ export class History {
     if (message.t === 'proceed') this.steps.answered(session, message);
   }
 
-  /** Y1: a worker forgets what it is told is settled. */
-  #mayForget(session: string, { term, grants }: Extract<MasterMessage, { t: 'settled' }>): void {
-    for (const [epic, { durable }] of this.#epics) {
-      for (const { n, units } of grants) {
-        const token = tokenOf({ session, term, n });
-        const told = this.#told.get(`${epic} ${token}`);
-        if (told === undefined) continue;
-        this.#story.add(epic, units, `${token} is told that it is settled`);
-        each(units, (unit) => {
-          if (!told.has(unit) || durable.outcomes.has(unit)) return;
-          // A stale token's word counts for nothing once another has begun.
-          if ((durable.begun.get(unit) ?? token) !== token) return;
-          throw new Broken('Y1', epic, unit, `is forgotten by ${token} and has no durable outcome`);
-        });
-      }
-    }
+  /** A second try has the effect keys of the first (Y6). */
+  #checkKeys({ epic, units, effects = epic }: Work): void {
+    const keys = this.#of(epic).planned.retryOf?.effects ?? epic;
+    if (effects !== keys)
+      throw new Broken('Y6', epic, units[0], `has effect keys of ${effects}, not ${keys}`);
   }
 
   /** G1, in what the master shows. */
   #compare(account: Account, shown: Shown | undefined, how: string): void {
-    const { read, counts, outcomes, state } = account;
-    const mine = { state, totals: { read, ...counts, outstanding: read - outcomes.size } };
+    const { own, counts, outcomes, state, isPurged } = account;
+    if (isPurged && !shown) return;
+    const mine = { state, totals: { read: own, ...counts, outstanding: own - outcomes.size } };
     const theirs = { state: shown?.state, totals: { ...mine.totals, ...shown?.totals } };
-    if (shown && JSON.stringify(mine) === JSON.stringify(theirs)) return;
+    if (shown && !isPurged && JSON.stringify(mine) === JSON.stringify(theirs)) return;
     const what = `${how} ${JSON.stringify(shown)}, its records add up to ${JSON.stringify(mine)}`;
     throw new Broken(how === 'shows' ? 'G1' : 'Y2', account.epic, undefined, what);
   }

@@ -156,6 +156,7 @@ export class Holders {
     if (holder !== undefined && holder !== UNCLEAR && !this.#isOverdue(holder))
       this.#broken('H1', unit, `${to} while ${holder} holds it`);
     if (unit >= read) this.#broken('H1', unit, `${to} and was never read`);
+    if (this.#account.absent.has(unit)) this.#broken('H1', unit, `${to} and is none of its own`);
     if (outcomes.has(unit)) this.#broken('H1', unit, `${to} and is ${outcomes.get(unit)}`);
     if (isClosing) this.#broken('H1', unit, `${to} while its epic is being cancelled`);
     if (isPaused) this.#broken('H7', unit, `${to} while its epic is paused`);
@@ -172,11 +173,12 @@ export class Holders {
     return listenedMs() - grantedMs >= reissueAfterMs;
   }
 
-  #read({ to }: EpicRecordOf<'horizon'>): void {
+  #read({ to, absent }: EpicRecordOf<'horizon'>): void {
     if (!this.#account.isClosing && this.#untouched.size >= this.#rules.lookAheadUnits) {
       this.#broken('H6', undefined, `reads on with ${this.#untouched.size} units ready`);
     }
     for (; this.#readTo < to; this.#readTo++) this.#untouched.add(this.#readTo);
+    each(absent, (unit) => this.#untouched.delete(unit));
   }
 
   #expired({ session, again, unknown, unclaimed }: EpicRecordOf<'lease-expired'>): void {

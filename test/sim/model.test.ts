@@ -55,6 +55,7 @@ test('promises hold under faults, and everything finishes once they end', { time
     'unparked',
     'paused',
     'resumed',
+    'purged',
   ];
   for (const what of wanted) assert.ok((seen[what] ?? 0) > 0, `the simulation never saw: ${what}`);
 });

@@ -5,6 +5,7 @@
  * Profiles. `storm`: everything may go wrong. `master crashes`: only the master crashes, on a calm network, and
  * then not even an at-least-once effect may happen twice (G3). `calm`: nothing goes wrong.
  */
+import type { RetryOf } from '../../master/core/records.ts';
 import type { CoreSettings } from '../../master/core/state.ts';
 import type { Dice } from './dice.ts';
 import { PLANNED_FAULTS, type PlannedKind } from './faults.ts';
@@ -27,6 +28,10 @@ export type PlannedEpic = {
   cancelAtMs: number | undefined;
   /** When it is paused, and for how long. */
   pause: { atMs: number; ms: number } | undefined;
+  /** Whether what failed is tried again once it is over. */
+  isTriedAgain: boolean;
+  /** Whose units it tries again, and which. */
+  retryOf: RetryOf | undefined;
 };
 
 export type PlannedFault = {
@@ -58,7 +63,12 @@ export type Plan = {
   hasServer: boolean;
   weather: Weather;
   luck: Luck;
-  settings: Partial<CoreSettings> & { leaseMs: number; heartbeatMs: number; lookAheadUnits: number };
+  settings: Partial<CoreSettings> & {
+    leaseMs: number;
+    heartbeatMs: number;
+    lookAheadUnits: number;
+    retentionMs: number;
+  };
   /** Longest append. */
   appendMs: number;
   readFails: number;
@@ -83,6 +93,7 @@ export function drawPlan(dice: Dice, profile: Profile): Plan {
       heartbeatMs: leaseMs / 6,
       lookAheadUnits: dice.pick([1, 8, 64]),
       parkedMax: dice.pick([2, 100]),
+      retentionMs: dice.pick([1_000, 10_000, 3_600_000]),
     },
     appendMs: dice.pick([0, 5, 50]),
     readFails: profile === 'storm' ? 0.05 : 0,
@@ -124,6 +135,8 @@ function drawEpic(dice: Dice, id: string, { profile, places }: Plan): PlannedEpi
     pause: dice.chance(0.2)
       ? { atMs: atMs + dice.between(0, 6_000), ms: dice.between(100, 9_000) }
       : undefined,
+    isTriedAgain: !gather && dice.chance(0.3),
+    retryOf: undefined,
     cancelAtMs: isCancelled ? atMs + dice.between(0, 8_000) : undefined,
   };
 }

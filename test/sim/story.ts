@@ -109,6 +109,16 @@ export function each(ranges: Ranges | undefined, see: (unit: number) => void): v
   }
 }
 
+/** Ascending numbers as ranges. */
+export function rangesOf(units: readonly number[]): number[] {
+  const ranges: number[] = [];
+  for (const unit of units) {
+    if (ranges.at(-1) === unit) ranges[ranges.length - 1] = unit + 1;
+    else ranges.push(unit, unit + 1);
+  }
+  return ranges;
+}
+
 function has(ranges: Ranges, unit: number): boolean {
   for (let i = 0; i < ranges.length; i += 2) {
     if (unit >= (ranges[i] as number) && unit < (ranges[i + 1] as number)) return true;
