@@ -1,6 +1,6 @@
 /**
- * An epic as the HTTP interface shows it: with the words that programs poll by, links to what it has, and an ETag over
- * what of it is durable.
+ * An epic as the HTTP interface shows it: with the words that programs poll by, and an ETag over what of it is
+ * durable.
  *
  * T1: what changes without a record (speed, who holds what, what it waits for) is not in the tag: two answers with one
  *     tag differ in those only.
@@ -11,18 +11,15 @@ import { type EpicStatus, isOver } from '../../shared/protocol/api.ts';
 
 export type ShownEpic = EpicStatus & { status: string; eta?: string; 'responses-received'?: number };
 
-/** Adds `status`, `eta` and, of a gather, `responses-received` and where its result will be. */
+/** Adds `status`, `eta` and, of a gather, `responses-received`. */
 export function shownEpic(epic: EpicStatus, nowMs: number): ShownEpic {
-  const { gather, links } = epic;
+  const { gather } = epic;
   const eta = etaOf(epic, nowMs);
   return {
     ...epic,
     status: epic.state,
     ...(eta !== undefined && { eta }),
-    ...(gather && {
-      'responses-received': gather.responses,
-      links: { ...links, result: `${links.self}/result`, results: `${links.self}/results` },
-    }),
+    ...(gather && { 'responses-received': gather.responses }),
   };
 }
 

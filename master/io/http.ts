@@ -172,7 +172,7 @@ function addEpicRoutes(app: FastifyInstance, parts: HttpParts): void {
     const epic = epicOf(api, epicParam(request.params));
     const shown = shownEpic(epic, Date.now());
     if (epic.gather && epic.state === 'finished')
-      return reply.code(303).header('location', shown.links.result).send(shown);
+      return reply.code(303).header('location', `${epic.links.self}/result`).send(shown);
     const etag = etagOf(epic);
     reply.header('etag', etag);
     return isNoneMatch(request.headers['if-none-match'], etag) ? reply.code(304).send() : shown;

@@ -105,6 +105,8 @@ export class FakeMaster implements MasterApi {
       ...(replyTo && { replyTo }),
     };
     const epic = this.add({ work, state: 'scattering', gather, ...(id && { id }), ...(name && { name }) });
+    const { self } = epic.links;
+    epic.links = { self, result: `${self}/result`, results: `${self}/results` };
     this.onAsked(epic);
     return Promise.resolve(epic);
   }
