@@ -72,9 +72,9 @@ export const MASTER = {
   },
   webhookAllow: {
     kind: 'texts',
-    flag: '--webhook-allow <host:port>',
+    flag: '--webhook-allow <host:port...>',
     env: 'GIMMEWORK_WEBHOOK_ALLOW',
-    sentence: 'targets of webhooks that need not be public addresses, several with commas',
+    sentence: 'targets of webhooks that need not be public addresses',
   },
   ...NATS,
   ...LOG,

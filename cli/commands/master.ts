@@ -1,6 +1,8 @@
 /** `gimme master`: runs a master until it is told to stop. Below it is the command about masters, which asks one. */
 import { setFlagsFromString } from 'node:v8';
 import type { Command } from 'commander';
+import type { MasterConfig } from '../../master/main.ts';
+import { GimmeError } from '../../shared/core/errors.ts';
 import { readConfig } from '../../shared/io/config.ts';
 import { createLog, type LogFormat, type LogLevel } from '../../shared/io/log.ts';
 import { natsOf } from '../natsSettings.ts';
@@ -36,10 +38,24 @@ export function addMaster(program: Command, ended: (exitCode: number) => void): 
   addMasterLs(command, ended);
 }
 
+/** Webhooks that the settings allow. Throws bad_config where they do not fit. */
+function webhooksOf(secretFile: string | undefined, allow: string[] = []): MasterConfig['webhooks'] {
+  const wrong = allow.find((target) => !/^(\[[0-9a-f:.]+\]|[a-z0-9._-]+):\d{1,5}$/.test(target));
+  if (wrong !== undefined)
+    throw new GimmeError(
+      'bad_config',
+      `--webhook-allow ${JSON.stringify(wrong)} must be host:port in lower case`,
+    );
+  if (secretFile !== undefined) return { secretFile, allow };
+  if (allow.length === 0) return undefined;
+  throw new GimmeError('bad_config', '--webhook-allow says nothing without --webhook-secret-file');
+}
+
 async function run(flags: Record<string, unknown>): Promise<number> {
   const settings = readConfig(MASTER, flags);
-  const { listen, data, retention, webhookSecretFile, webhookAllow = [], logLevel, logFormat } = settings;
+  const { listen, data, retention, logLevel, logFormat } = settings;
   const nats = natsOf(settings, flags);
+  const webhooks = webhooksOf(settings.webhookSecretFile, settings.webhookAllow);
   const log = createLog({ level: logLevel as LogLevel, format: logFormat as LogFormat });
   setFlagsFromString(HEAP_GROWTH);
   const { startMaster } = await import('../../master/main.ts');
@@ -50,9 +66,7 @@ async function run(flags: Record<string, unknown>): Promise<number> {
     log,
     settings: { retentionMs: retention },
     ...(nats && { nats }),
-    ...(webhookSecretFile !== undefined && {
-      webhooks: { secretFile: webhookSecretFile, allow: webhookAllow },
-    }),
+    ...(webhooks && { webhooks }),
   });
   // It may wait for NATS, and should not have to be waited for.
   const early = await Promise.race([starting.then(() => undefined), stop]);

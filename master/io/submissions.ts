@@ -7,12 +7,14 @@ import type { GatherRequest, SubmitRequest } from './api.ts';
 import type { Briefs } from './briefs.ts';
 import { checkSame } from './idempotency.ts';
 import type { Submission } from './retries.ts';
+import type { Spool } from './spool.ts';
 
 /** One without a name has its id for it, one without an id a new one. */
 export type Unnamed = Omit<Submission, 'name'> & { id?: string; name?: string };
 
 export type SubmissionParts = {
   briefs: Pick<Briefs, 'put'>;
+  spool: Pick<Spool, 'remove'>;
   /** Of the core: it knows an epic before it is durable. */
   state: Pick<MasterState, 'ledger'>;
   /** Resolves once the epic is durable. */
@@ -48,7 +50,7 @@ export class Submissions {
   }
 
   /** No await lies between the look and the submit: two of one id at once make one epic. */
-  #enter(submission: Unnamed): Promise<EpicStatus> {
+  async #enter(submission: Unnamed): Promise<EpicStatus> {
     const { id } = submission;
     const known = id === undefined ? undefined : this.#parts.state.ledger.epics.get(id);
     if (!known) return this.#parts.submit(submission);
@@ -56,6 +58,8 @@ export class Submissions {
     const { work, source, brief, gather } = known;
     const asked = gather ? { gather: gather.asked } : {};
     checkSame({ id: known.id, name: known.name, work, source, brief, ...asked }, { ...submission, name });
+    // The upload came again with it, and the epic has its own.
+    if (submission.source.type === 'spool') await this.#parts.spool.remove(submission.source.id);
     return this.#parts.standing(known.id);
   }
 
