@@ -8,19 +8,22 @@
  * R2: a skipped or todo test is a fault; what cannot run here does not belong here.
  * R3: a file that does not end within the timeout is stopped, and is a fault.
  * Files of ALONE start real processes and run one at a time, after the others. Those of WITH_TOOLS may need
- * programs beside Node, which `test/tools.ts` provides first.
+ * programs beside Node, which `test/tools.ts` provides first; those of WITH_BUILD start many processes, for which
+ * `test/built.ts` builds the project first.
  */
 import { existsSync, readdirSync, statSync } from 'node:fs';
 import { relative, resolve } from 'node:path';
 import { run } from 'node:test';
 import { spec } from 'node:test/reporters';
 import { parseArgs } from 'node:util';
+import { build } from './built.ts';
 import { NATS_SERVERS_VARIABLE, provideTools } from './tools.ts';
 
 const FILE_TIMEOUT_MS = 120_000;
 const CONCURRENCY = 2;
 const ALONE = /^test\/(integration|chaos|browser|examples)\//;
 const WITH_TOOLS = /^test\/(conformance|integration|chaos|browser)\//;
+const WITH_BUILD = /^test\/(integration|chaos|unit\/cli)\//;
 /** How Node 20 marks a test that the pattern leaves out; later ones do not report it. */
 const LEFT_OUT = 'test name does not match pattern';
 
@@ -42,7 +45,9 @@ async function main(options: Options): Promise<Tally> {
   for (const name of Object.keys(process.env)) {
     if (name.startsWith('GIMMEWORK_') && name !== NATS_SERVERS_VARIABLE) delete process.env[name];
   }
-  if (files.some((file) => WITH_TOOLS.test(relative(process.cwd(), file)))) await provideTools();
+  const some = (place: RegExp): boolean => files.some((file) => place.test(relative(process.cwd(), file)));
+  if (some(WITH_TOOLS)) await provideTools();
+  if (some(WITH_BUILD)) build();
 
   const tally: Tally = { passed: 0, failed: 0, faults: [] };
   const report = new spec();

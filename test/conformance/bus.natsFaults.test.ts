@@ -10,6 +10,7 @@ import { MESSAGE_BYTES_MAX, PEER_BUFFER_BYTES_MAX } from '../../shared/core/limi
 import { NatsBus } from '../../shared/io/bus/natsBus.ts';
 import type { Bus } from '../../shared/io/bus.ts';
 import { FakeClock } from '../../shared/io/clock.ts';
+import { nodeArguments } from '../built.ts';
 import { BareNats } from '../tools/bareNats.ts';
 import { NatsServer } from '../tools/natsServer.ts';
 import { Proxy } from '../tools/proxy.ts';
@@ -321,7 +322,7 @@ test('a handler that throws ends the process', TEST, async () => {
   const fixture = fileURLToPath(new URL('../fixtures/nats/throwing.ts', import.meta.url));
   try {
     for (const handler of ['onUp', 'onFrame', 'onDown']) {
-      const command = ['--import', 'tsx', fixture, server.url, handler];
+      const command = [...nodeArguments(fixture), server.url, handler];
       const running = promisify(execFile)(process.execPath, command, { timeout: 10_000 });
       await assert.rejects(running, (error: Error & { code: number; stderr: string }) => {
         assert.match(error.stderr, new RegExp(`${handler} threw this`));

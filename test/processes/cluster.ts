@@ -14,6 +14,7 @@ import { Client, type EpicStatus, type Totals, type Worker } from '../../client/
 import type { CoreSettings } from '../../master/core/state.ts';
 import type { MasterView } from '../../master/io/api.ts';
 import { generateRecipients } from '../../works/newsletter/main.ts';
+import { built } from '../built.ts';
 import { NatsServer } from '../tools/natsServer.ts';
 import { type FoundTool, natsServers } from '../tools.ts';
 import { type Journal, readJournal } from './journal.ts';
@@ -23,7 +24,7 @@ import { GIMME, Process } from './process.ts';
 import { until } from './until.ts';
 
 const fixture = (name: string): string =>
-  fileURLToPath(new URL(`../fixtures/cluster/${name}`, import.meta.url));
+  built(fileURLToPath(new URL(`../fixtures/cluster/${name}`, import.meta.url)));
 
 /** A works module of the fixtures, as `--works` takes it. */
 export const WORKS = fixture('works.ts');

@@ -8,11 +8,11 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
+import { nodeArguments } from '../built.ts';
 
 /** Longest wait for anything; a healthy run needs a tenth of it. */
 export const PATIENCE_MS = 40_000;
 const LINES_SHOWN = 15;
-const TSX = import.meta.resolve('tsx');
 export const GIMME = fileURLToPath(new URL('../../cli/main.ts', import.meta.url));
 
 export type Ended = { code: number | null; signal: NodeJS.Signals | null };
@@ -38,7 +38,7 @@ export class Process {
   constructor({ name, entry, args, cwd, env = {} }: ProcessOptions) {
     this.name = name;
     const own = Object.entries(process.env).filter(([key]) => !key.startsWith('GIMMEWORK_'));
-    this.#child = spawn(process.execPath, ['--import', TSX, entry, ...args], {
+    this.#child = spawn(process.execPath, [...nodeArguments(entry), ...args], {
       cwd,
       env: { ...Object.fromEntries(own), NO_COLOR: '1', ...env },
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],

@@ -21,7 +21,7 @@ function processesOf(dir: string): string[] {
   return readdirSync('/proc').filter((pid) => {
     if (!/^\d+$/.test(pid)) return false;
     try {
-      const runs = /cli\/main\.ts|nats-server/.test(readFileSync(`/proc/${pid}/cmdline`, 'latin1'));
+      const runs = /cli\/main\.|nats-server/.test(readFileSync(`/proc/${pid}/cmdline`, 'latin1'));
       return runs && readFileSync(`/proc/${pid}/environ`, 'latin1').includes(`TMPDIR=${dir}\0`);
     } catch {
       return false;

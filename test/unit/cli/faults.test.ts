@@ -220,7 +220,7 @@ test('a worker whose master is absent says so once, waits, and stops when told',
   const works = file(
     'w.mjs',
     `
-    import { defineWork } from ${JSON.stringify(new URL('../../../client/index.ts', import.meta.url).href)};
+    import { defineWork } from 'gimmework';
     export const greet = defineWork('greet').step('say', (unit) => unit);
   `,
   );

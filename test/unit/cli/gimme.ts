@@ -1,9 +1,9 @@
 /** Runs the command as a person does, in a process of its own. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
+import { nodeArguments } from '../../built.ts';
 
 const ENTRY = fileURLToPath(new URL('../../../cli/main.ts', import.meta.url));
-const TSX = import.meta.resolve('tsx');
 
 export type Ran = { code: number | null; stdout: string; stderr: string };
 export type Running = {
@@ -17,7 +17,7 @@ export function start(args: string[], env: Record<string, string> = {}, cwd?: st
   const clean = Object.fromEntries(
     Object.entries(process.env).filter(([name]) => !/^(GIMMEWORK_|NODE_TEST)/.test(name)),
   );
-  const child = spawn(process.execPath, ['--import', TSX, ENTRY, ...args], {
+  const child = spawn(process.execPath, [...nodeArguments(ENTRY), ...args], {
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { ...clean, ...env },
     ...(cwd === undefined ? {} : { cwd }),

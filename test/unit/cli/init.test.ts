@@ -27,7 +27,7 @@ async function developing(
 function processesIn(dir: string): string[] {
   return readdirSync('/proc').filter((pid) => {
     try {
-      const isGimme = readFileSync(`/proc/${pid}/cmdline`, 'latin1').includes('cli/main.ts');
+      const isGimme = readFileSync(`/proc/${pid}/cmdline`, 'latin1').includes('cli/main.');
       return isGimme && readlinkSync(`/proc/${pid}/cwd`) === dir;
     } catch {
       return false;

@@ -26,7 +26,7 @@ const URL = 'nats://127.0.0.1:9';
 const dataDir = (): string[] => ['--data', mkdtempSync(join(dir, 'data-'))];
 const works = file(
   'w.mjs',
-  `import { defineWork } from ${JSON.stringify(new globalThis.URL('../../../client/index.ts', import.meta.url).href)};
+  `import { defineWork } from 'gimmework';
    export const greet = defineWork('greet').step('say', (unit) => unit);`,
 );
 const master = (...args: string[]): string[] => ['master', '--listen', '127.0.0.1:0', ...dataDir(), ...args];
