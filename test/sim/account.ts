@@ -35,6 +35,8 @@ export class Account {
   readonly counts: Counts = { succeeded: 0, failed: 0, unknown: 0, skipped: 0, cancelled: 0, missing: 0 };
   /** Units whose effect a token began, and nobody said that it did not happen. */
   readonly begun = new Map<number, string>();
+  /** Unit and token of all that ever began. */
+  readonly everBegun = new Set<string>();
   /** How a unit that ran before is to go on. */
   readonly resume = new Map<number, { attempt: number; step: number; dueWallMs: number }>();
   readonly parked = new Set<number>();
@@ -73,7 +75,7 @@ export class Account {
       case 'resolved':
         return this.#resolved(record);
       case 'begun':
-        return each(record.units, (unit) => void this.begun.set(unit, tokenOf(record.by)));
+        return each(record.units, (unit) => this.#begin(unit, tokenOf(record.by)));
       case 'cleared':
         return each(record.units, (unit) => void this.begun.delete(unit));
       case 'parked':
@@ -184,6 +186,11 @@ export class Account {
       if (data) this.#release(unit);
       this.#keep(unit, data);
     }
+  }
+
+  #begin(unit: number, token: string): void {
+    this.begun.set(unit, token);
+    this.everBegun.add(`${unit} ${token}`);
   }
 
   /** What comes before a state has happened, and is in doubt no more. */

@@ -53,7 +53,7 @@ export class StepsCheck {
       const { decided, holders } = this.#parts.of(asked.epic);
       const isHeld = holders.holds(session, message.term, message.n, unit);
       if (!isHeld) throw new Broken('S1', asked.epic, unit, `goes on by ${token}, which does not hold it`);
-      this.#mayGoOn(decided, asked, unit, token);
+      this.#mayGoOn(decided, asked, { unit, token, begun: decided.begun.get(unit) });
       this.#parts.story.add(asked.epic, [unit, unit + 1], `${token} is told that it may go on`);
     });
   }
@@ -64,10 +64,10 @@ export class StepsCheck {
     const token = tokenOf({ session, term: message.term, n: message.n });
     each(message.go, (unit) => {
       const { durable } = this.#parts.of(asked.epic);
-      // Of what has gone further meanwhile, nothing is in doubt.
-      const isFurther = durable.states.has(unit) && !asked.saved.has(unit);
-      if (!isFurther && !durable.outcomes.has(unit) && !durable.parked.has(unit))
-        this.#mayGoOn(durable, asked, unit, token);
+      // It may have gone further meanwhile, or back: what an answer states was true, and is passed over then.
+      const begun = asked.effects.has(unit) && durable.everBegun.has(`${unit} ${token}`) ? token : undefined;
+      if (!durable.outcomes.has(unit) && !durable.parked.has(unit))
+        this.#mayGoOn(durable, asked, { unit, token, begun });
       const saved = asked.saved.get(unit);
       if (saved !== undefined) this.#floors.set(keyOf(asked.epic, token, unit), saved);
     });
@@ -106,13 +106,12 @@ export class StepsCheck {
   }
 
   #mayGoOn(
-    { begun, states, isClosing }: Account,
+    { states, isClosing }: Account,
     { epic, effects, saved }: Asked,
-    unit: number,
-    token: string,
+    { unit, token, begun }: { unit: number; token: string; begun: string | undefined },
   ): void {
-    if (effects.has(unit) && begun.get(unit) !== token) {
-      throw new Broken('S1', epic, unit, `may begin by ${token}, and ${begun.get(unit)} has begun it`);
+    if (effects.has(unit) && begun !== token) {
+      throw new Broken('S1', epic, unit, `may begin by ${token}, and ${begun} has begun it`);
     }
     const step = saved.get(unit);
     // What is cancelled goes nowhere else: its state need not be kept.
