@@ -22,6 +22,10 @@ const QUOTE = 34;
 
 /** Bytes that tell whether a record is over the limit: the limit and a CRLF. */
 export const WINDOW = UNIT_BYTES_MAX + 2;
+/** Of the length before each record of a frame. */
+const LENGTH_BYTES = 4;
+/** From this mean length on it is cheaper to copy each record by itself. */
+const LONG_BYTES = 400;
 
 /** How records are told apart; `delimiter` is one byte. */
 export type RecordFormat = { type: 'ndjson' } | { type: 'csv'; delimiter: string };
@@ -193,20 +197,43 @@ function badRecord(unit: number, unclosed: boolean): BadUnit {
 function framedOf(chunk: Uint8Array, bounds: Uint32Array, count: number) {
   const starts = new Uint32Array(count + 1);
   let total = 0;
+  let isClose = true;
   for (let i = 0; i < count; i++) {
     starts[i] = total;
-    total += 4 + bounds[2 * i + 1]! - bounds[2 * i]!;
+    total += LENGTH_BYTES + bounds[2 * i + 1]! - bounds[2 * i]!;
+    const gap = i === 0 ? 0 : bounds[2 * i]! - bounds[2 * i - 1]!;
+    if (gap < 0 || gap > LENGTH_BYTES) isClose = false;
   }
   starts[count] = total;
   const framed = new Uint8Array(total);
+  if (isClose && total < LONG_BYTES * count) moveRecords(framed, chunk, { bounds, starts, count });
+  else {
+    for (let i = 0; i < count; i++)
+      framed.set(chunk.subarray(bounds[2 * i]!, bounds[2 * i + 1]!), starts[i]! + LENGTH_BYTES);
+  }
   for (let i = 0; i < count; i++) {
-    const from = bounds[2 * i]!;
-    const to = bounds[2 * i + 1]!;
-    const at = starts[i]!;
-    writeLength(framed, at, to - from);
-    if (to > from) framed.set(chunk.subarray(from, to), at + 4);
+    writeLength(framed, starts[i]!, starts[i + 1]! - starts[i]! - LENGTH_BYTES);
   }
   return { framed, starts };
+}
+
+/**
+ * Copies the records at one go to the end of the frame and moves each to its place: a view of each would cost as much
+ * as a short record, and leave it to the garbage collector. None reaches the one after it before that has moved, since
+ * what parts them is no longer than the length before each.
+ */
+function moveRecords(
+  framed: Uint8Array,
+  chunk: Uint8Array,
+  { bounds, starts, count }: { bounds: Uint32Array; starts: Uint32Array; count: number },
+): void {
+  const from = bounds[0]!;
+  const to = bounds[2 * count - 1]!;
+  const moved = framed.length - to;
+  framed.set(chunk.subarray(from, to), moved + from);
+  for (let i = 0; i < count; i++) {
+    framed.copyWithin(starts[i]! + LENGTH_BYTES, moved + bounds[2 * i]!, moved + bounds[2 * i + 1]!);
+  }
 }
 
 function writeLength(framed: Uint8Array, at: number, length: number): void {
