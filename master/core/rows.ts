@@ -9,7 +9,7 @@
 import { unreachable } from '../../shared/core/errors.ts';
 import { eachOf } from '../../shared/core/intervalSet.ts';
 import type { Ranges } from '../../shared/protocol/messages.ts';
-import type { EpicRecord, EpicRecordOf, RecordedFault, UnitData } from './records.ts';
+import type { EpicRecord, EpicRecordOf, ParkedUnit, RecordedFault, UnitData } from './records.ts';
 import { lostFault } from './records.ts';
 
 export type RowState = 'parked' | 'running' | 'failed' | 'unknown' | 'answered';
@@ -46,13 +46,7 @@ export function rowChanges(record: EpicRecord): RowChange[] {
   const { epic } = record;
   switch (record.k) {
     case 'parked':
-      return record.units.map(({ unit, step, attempt, dueWallMs, code, key = '', data }) => ({
-        op: 'put',
-        row: {
-          ...{ epic, unit, state: 'parked', code, message: '', step, attempt, dueWallMs, key },
-          ...(data && { data }),
-        },
-      }));
+      return record.units.map((unit) => park(epic, unit));
     case 'unparked':
       return [{ op: 'run', epic, units: record.units }];
     case 'saved':
@@ -130,6 +124,14 @@ export function journaled(record: EpicRecord): EpicRecord {
     default:
       return record;
   }
+}
+
+/** Without a spread, since there may be very many: V8 keeps what that makes for long. */
+function park(epic: string, parked: ParkedUnit): RowChange {
+  const { unit, step, attempt, dueWallMs, code, key = '', data } = parked;
+  const row: UnitRow = { epic, unit, state: 'parked', code, message: '', step, attempt, dueWallMs, key };
+  if (data) row.data = data;
+  return { op: 'put', row };
 }
 
 function put(epic: string, state: 'failed' | 'unknown', fault: RecordedFault): RowChange {

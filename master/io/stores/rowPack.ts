@@ -1,12 +1,13 @@
 /**
- * Changes of rows on their way to the store's thread: one text and one block of bytes. That is much cheaper to hand
+ * Changes of rows on their way to the store's thread: texts and one block of bytes. That is much cheaper to hand
  * over than as many objects, and the block moves without being copied again. (Bytes that come from a worker are
  * parts of a frame that others use too, so they cannot move themselves.)
  */
 import type { EpicRecord, UnitData } from '../../core/records.ts';
 import { type RowChange, rowChanges, type UnitRow } from '../../core/rows.ts';
 
-export type PackedRows = { changes: string; block: Uint8Array<ArrayBuffer> };
+/** `changes` has a text for each record that changes rows. */
+export type PackedRows = { changes: string[]; block: Uint8Array<ArrayBuffer> };
 
 type Put = Extract<RowChange, { op: 'put' }>;
 /** In place of a row's data, how much of the block it is. */
@@ -18,13 +19,13 @@ type PackedChange = Exclude<RowChange, Put> | PackedPut;
  * record: the rows of a whole append, alive at one time, grew V8's heap by tens of megabytes.
  */
 export function packRows(records: readonly EpicRecord[]): PackedRows | undefined {
-  const texts: string[] = [];
+  const changes: string[] = [];
   const parts: Uint8Array[] = [];
   for (const record of records) {
     const packed = rowChanges(record).map((change) => packedChange(change, parts));
-    if (packed.length > 0) texts.push(JSON.stringify(packed).slice(1, -1));
+    if (packed.length > 0) changes.push(JSON.stringify(packed));
   }
-  return texts.length === 0 ? undefined : { changes: `[${texts.join(',')}]`, block: joined(parts) };
+  return changes.length === 0 ? undefined : { changes, block: joined(parts) };
 }
 
 function packedChange(change: RowChange, parts: Uint8Array[]): PackedChange {
@@ -35,19 +36,27 @@ function packedChange(change: RowChange, parts: Uint8Array[]): PackedChange {
   return { op: 'put', row, ...sizesOf(data) };
 }
 
-export function unpackRows({ changes, block }: PackedRows): RowChange[] {
+/** The changes, made as they are taken: those of one record live at a time. */
+export function* unpackRows({ changes, block }: PackedRows): Generator<RowChange> {
   let at = 0;
   const take = (bytes: number): Uint8Array => {
     at += bytes;
     return block.subarray(at - bytes, at);
   };
-  return (JSON.parse(changes) as PackedChange[]).map((change): RowChange => {
-    if (change.op !== 'put') return change;
-    const { row, bytes, state } = change;
-    if (bytes === undefined) return { op: 'put', row };
-    const data = { bytes: take(bytes), ...(state !== undefined && { state: take(state) }) };
-    return { op: 'put', row: { ...row, data } };
-  });
+  for (const text of changes) {
+    for (const change of JSON.parse(text) as PackedChange[]) {
+      if (change.op !== 'put') {
+        yield change;
+        continue;
+      }
+      const { row, bytes, state } = change;
+      if (bytes === undefined) yield { op: 'put', row };
+      else {
+        const data = { bytes: take(bytes), ...(state !== undefined && { state: take(state) }) };
+        yield { op: 'put', row: { ...row, data } };
+      }
+    }
+  }
 }
 
 function sizesOf(data: UnitData | undefined): { bytes?: number; state?: number } {

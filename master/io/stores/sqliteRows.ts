@@ -73,7 +73,7 @@ export class SqliteRows {
     this.#bytes = database.prepare('SELECT bytes FROM unit_data WHERE id = ?').pluck();
   }
 
-  apply(changes: readonly RowChange[]): void {
+  apply(changes: Iterable<RowChange>): void {
     for (const change of changes) this.#change(change);
   }
 
