@@ -1,19 +1,14 @@
 /** The benchmarks measure what they say they do: whole epics by real processes, and nothing is left behind. */
 import assert from 'node:assert/strict';
-import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { after, before, describe, test } from 'node:test';
+import { describe, test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
 import { type CpuProfile, costsOf } from '../../bench/profile.ts';
 import { spreadOf } from '../../bench/spread.ts';
 import { ndjsonUnits, UNIT_BYTES } from '../../bench/units.ts';
 import { HELD_UNITS_MAX } from '../../shared/core/limits.ts';
+import { bench, leftBy, ROOT, resultsIn, start } from '../processes/bench.ts';
 
-const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 const LIMIT = { timeout: 60_000 };
 
 type Depth = { depth: number; max: number; limit: number };
@@ -41,50 +36,6 @@ type SessionsRun = EpicRun & {
 };
 type SessionsResults = { few: SessionsRun[]; many: SessionsRun[]; ratio: { run: { median: number } } };
 type MemoryRun = EpicRun & { masterBytes: number; workerBytes: number[]; queues: Record<string, Depth> };
-
-let out = '';
-before(() => {
-  out = mkdtempSync(join(tmpdir(), 'gimmework-bench-test-'));
-});
-after(() => rmSync(out, { recursive: true, force: true }));
-
-function start(...args: string[]): ChildProcess {
-  const command = ['--import', 'tsx', join(ROOT, 'bench', 'main.ts'), ...args, '--out', out];
-  return spawn(process.execPath, command, { cwd: ROOT, stdio: ['ignore', 'pipe', 'pipe'] });
-}
-
-async function bench(...args: string[]): Promise<{ code: number; stdout: string; stderr: string }> {
-  const child = start(...args);
-  const texts = { stdout: '', stderr: '' };
-  child.stdout?.on('data', (chunk) => (texts.stdout += String(chunk)));
-  child.stderr?.on('data', (chunk) => (texts.stderr += String(chunk)));
-  const [code] = (await once(child, 'close')) as [number];
-  assert.deepEqual(leftBy(child), [], 'left behind');
-  return { code, ...texts };
-}
-
-/** The folder and the processes of a benchmark that are still there. */
-function leftBy(bench: ChildProcess): string[] {
-  const folder = join('.cache', 'bench', String(bench.pid));
-  const processes = readdirSync('/proc').filter(
-    (pid) => /^\d+$/.test(pid) && commandOf(pid).includes(`${folder}/`),
-  );
-  return [...(existsSync(join(ROOT, folder)) ? [folder] : []), ...processes.map((pid) => `process ${pid}`)];
-}
-
-function commandOf(pid: string): string {
-  try {
-    return readFileSync(`/proc/${pid}/cmdline`, 'utf8');
-  } catch {
-    return ''; // It has ended meanwhile.
-  }
-}
-
-function resultsIn(stderr: string): unknown {
-  const file = /the run as JSON: (.+)/.exec(stderr)?.[1];
-  assert.ok(file, stderr);
-  return (JSON.parse(readFileSync(file, 'utf8')) as { results: unknown }).results;
-}
 
 describe('dispatch', () => {
   test('runs whole epics on fresh processes and says rate and cost', LIMIT, async () => {
