@@ -27,8 +27,8 @@ export class Depths {
     this.#bus = bus;
   }
 
-  /** Notes what changes with every step. */
-  observe(records: number, messages: number): void {
+  /** Notes what changes with every step and every append. */
+  observe({ records, messages }: { records: number; messages: number }): void {
     this.#note('journal_records', records, JOURNAL_RECORDS_MAX);
     this.#note('waiting_messages', messages, JOURNAL_RECORDS_MAX);
   }

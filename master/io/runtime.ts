@@ -318,8 +318,7 @@ export class MasterRuntime implements MasterApi {
     this.#lookups.start(output);
     for (const { work, ms } of output.waits) this.#observer?.granted(work, ms);
     this.#wake(output.wakeAt);
-    const { records, messages } = this.#journal.depth;
-    this.depths.observe(records, messages);
+    this.depths.observe(this.#journal.depth);
     this.#congestion.look();
   }
 
@@ -329,6 +328,7 @@ export class MasterRuntime implements MasterApi {
     for (const record of records) this.#see(record);
     this.#sinceCheckpoint += records.length;
     if (this.#sinceCheckpoint >= CHECKPOINT_RECORDS) void this.#checkpoint();
+    this.depths.observe(this.#journal.depth);
   }
 
   async #recall(): Promise<void> {

@@ -9,7 +9,7 @@ test('a step does not ask the link, which looks at every peer; a sample does', (
   let asked = 0;
   const bus = { kind: 'ws', buffered: () => ++asked } as unknown as Bus;
   const depths = new Depths(new MasterState('m', 1, DEFAULT_SETTINGS, (text) => text), bus);
-  for (let i = 0; i < 100; i++) depths.observe(1, 2);
+  for (let i = 0; i < 100; i++) depths.observe({ records: 1, messages: 2 });
   assert.equal(asked, 0, 'a step is taken for every frame of every worker');
   depths.sample(3);
   assert.deepEqual([asked, depths.report().link_bytes?.max], [1, 1]);

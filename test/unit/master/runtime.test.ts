@@ -107,3 +107,16 @@ test('submits that come together leave no more epics active than there may be', 
   const refused = ends.flatMap((end) => (end.status === 'rejected' ? [(end.reason as GimmeError).code] : []));
   assert.deepEqual(refused, ['too_many_epics', 'too_many_epics']);
 });
+
+// Broke: what had waited for the append before it was told as waiting until the next step.
+test('once all is durable its journal is told as empty, also where nothing happens afterwards', async (t) => {
+  let ids = 0;
+  const bus = new MemoryNetwork().master('m');
+  const runtime = await runtimeOver(bus, new MemoryStore(), new FakeClock(), {}, () => `e${++ids}`);
+  t.after(() => runtime.close());
+  const source = { type: 'range', from: 0, to: 5 } as const;
+  await Promise.all([1, 2, 3].map(() => runtime.submit({ work: 'job', source, brief: null })));
+  const { journal_records: records } = runtime.masters()[0]?.queues ?? {};
+  assert.ok((records?.max ?? 0) > 0, 'none ever waited');
+  assert.equal(records?.depth, 0);
+});
