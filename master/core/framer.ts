@@ -209,7 +209,7 @@ function framedOf(chunk: Uint8Array, bounds: Uint32Array, count: number) {
   if (isClose && total < LONG_BYTES * count) moveRecords(framed, chunk, { bounds, starts, count });
   else {
     for (let i = 0; i < count; i++)
-      framed.set(chunk.subarray(bounds[2 * i]!, bounds[2 * i + 1]!), starts[i]! + LENGTH_BYTES);
+      framed.set(chunk.subarray(bounds[2 * i], bounds[2 * i + 1]), starts[i]! + LENGTH_BYTES);
   }
   for (let i = 0; i < count; i++) {
     writeLength(framed, starts[i]!, starts[i + 1]! - starts[i]! - LENGTH_BYTES);
