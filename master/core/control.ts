@@ -16,7 +16,7 @@ import {
 import { prefixed } from '../../shared/protocol/codec.ts';
 import { CONTROL_UNIT, type Control, type GrantReport, type Work } from '../../shared/protocol/messages.ts';
 import { fail } from './gathering.ts';
-import { type Grant, grantKey, type LiveEpic } from './live.ts';
+import { freshControl, type Grant, grantKey, type LiveEpic } from './live.ts';
 import { freeze } from './reading.ts';
 import type { Addresses } from './records.ts';
 import { sealOf } from './seal.ts';
@@ -171,8 +171,4 @@ export function takeControl(s: MasterState, grant: Grant, report: GrantReport): 
   }
   const delayMs = Math.min(later?.delayMs ?? 0, RETRY_DELAY_MS_MAX);
   live.control.retryAtMs = s.listenedMs + Math.max(delayMs, CONTROL_RETRY_FIRST_MS);
-}
-
-export function freshControl(): LiveEpic['control'] {
-  return { grant: undefined, attempt: 1, retryAtMs: 0 };
 }

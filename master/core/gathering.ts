@@ -4,12 +4,13 @@
  */
 import { IntervalSet } from '../../shared/core/intervalSet.ts';
 import { close, finish } from './closing.ts';
-import { grantKey, type LiveEpic } from './live.ts';
+import type { Epic } from './epic.ts';
+import { freshControl, grantKey, type LiveEpic } from './live.ts';
 import type { MasterState } from './state.ts';
 
 /** Answers so far: one that declined has answered, too. */
-export function answersOf({ epic }: LiveEpic): number {
-  return epic.counts.succeeded + epic.counts.skipped;
+export function answersOf({ counts }: Epic): number {
+  return counts.succeeded + counts.skipped;
 }
 
 /** Ends intake where it is time to. */
@@ -23,7 +24,7 @@ export function keepTime(s: MasterState, live: LiveEpic): void {
   }
   if (gather.phase !== 'work') return;
   if (isLate) return close(s, live, { reason: 'the deadline passed', as: 'missing' });
-  if (gather.enough !== undefined && answersOf(live) >= gather.enough) {
+  if (gather.enough !== undefined && answersOf(epic) >= gather.enough) {
     return close(s, live, { reason: `${gather.enough} answers are enough`, as: 'missing' });
   }
 }
@@ -50,11 +51,11 @@ export function startFold(s: MasterState, live: LiveEpic): void {
   const { epic } = live;
   const { gather } = epic;
   if (!gather || gather.phase === 'fold') return;
-  const answers = answersOf(live);
+  const answers = answersOf(epic);
   const quorum = gather.quorum ?? 0;
   if (answers < quorum) return fail(s, live, 'quorum_missed', `${answers} answered, of at least ${quorum}`);
   s.record({ k: 'folding', epic: epic.id });
-  live.control = { grant: undefined, attempt: 1, retryAtMs: 0 };
+  live.control = freshControl();
 }
 
 /** Ends a gather that cannot be ended well; its answers are kept. */

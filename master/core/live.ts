@@ -39,6 +39,11 @@ export function grantKey(term: number, n: number): number {
   return term * 2 ** 32 + n;
 }
 
+/** Nobody runs the scatter or fold yet. */
+export function freshControl(): { grant: Grant | undefined; attempt: number; retryAtMs: number } {
+  return { grant: undefined, attempt: 1, retryAtMs: 0 };
+}
+
 /** The bytes of an extent, and what is known of its reading. */
 type Loaded = {
   readonly framed: Uint8Array;
@@ -72,11 +77,7 @@ export class LiveEpic {
   readonly ready = new IntervalSet();
   readonly grants = new Set<Grant>();
   /** Who runs its scatter or fold, as which attempt, and the listening time of the next. */
-  control: { grant: Grant | undefined; attempt: number; retryAtMs: number } = {
-    grant: undefined,
-    attempt: 1,
-    retryAtMs: 0,
-  };
+  control = freshControl();
   /** Units in grants. */
   leased = 0;
   /** The first stretch is being read. */

@@ -22,7 +22,7 @@ export type DueRows = { rows: readonly UnitRow[]; nextDueWallMs?: number };
 export function park(s: MasterState, live: LiveEpic, units: ParkedUnit[]): void {
   if (units.length === 0) return;
   s.record({ k: 'parked', epic: live.epic.id, units });
-  live.noteDue(Math.min(...units.map(({ dueWallMs }) => dueWallMs)));
+  live.noteDue(units.reduce((first, { dueWallMs }) => Math.min(first, dueWallMs), Number.POSITIVE_INFINITY));
   s.touched.add(live);
 }
 

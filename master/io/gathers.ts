@@ -23,6 +23,8 @@ import {
 } from '../../shared/protocol/messages.ts';
 import { type ControlToken, controlGrantOf } from '../core/control.ts';
 import type { Epic } from '../core/epic.ts';
+import { answersOf } from '../core/gathering.ts';
+import { grantKey } from '../core/live.ts';
 import type { MasterInput } from '../core/master.ts';
 import type { MasterState } from '../core/state.ts';
 import type { GatherResult } from './api.ts';
@@ -203,15 +205,15 @@ export class Gathers {
     for (const key of this.#uploads.keys()) {
       const [session = '', term, n] = key.split('/');
       const grants = this.#parts.state.sessions.get(session)?.grants;
-      const isHeld = grants?.has(Number(term) * 2 ** 32 + Number(n));
+      const isHeld = grants?.has(grantKey(Number(term), Number(n)));
       if (!isHeld) this.#uploads.delete(key);
     }
   }
 }
 
 /** Whether every unit of a gather has answered. */
-export function isComplete({ gather, counts }: Epic): boolean {
-  return gather?.items === counts.succeeded + counts.skipped;
+export function isComplete(epic: Epic): boolean {
+  return epic.gather?.items === answersOf(epic);
 }
 
 function keyOf({ session, term, n }: ControlToken): string {

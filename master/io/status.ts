@@ -6,6 +6,7 @@ import { countOf } from '../../shared/core/intervalSet.ts';
 import type { EpicState, EpicStatus, GatherStatus } from '../../shared/protocol/api.ts';
 import type { StepCounters } from '../../shared/protocol/messages.ts';
 import type { Epic } from '../core/epic.ts';
+import { answersOf } from '../core/gathering.ts';
 import type { GatherState } from '../core/gatherState.ts';
 import type { MasterState } from '../core/state.ts';
 import { isComplete } from './gathers.ts';
@@ -160,7 +161,7 @@ function stateOf({ state, gather }: Epic): EpicState {
 
 function gatherStatusOf(epic: Epic, gather: GatherState): GatherStatus {
   const { phase, deadlineWallMs, items, late } = gather;
-  const responses = epic.counts.succeeded + epic.counts.skipped;
+  const responses = answersOf(epic);
   return {
     phase,
     deadlineAt: new Date(deadlineWallMs).toISOString(),

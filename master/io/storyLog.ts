@@ -6,8 +6,8 @@
  */
 import { arithmetic } from '../../shared/core/arithmetic.ts';
 import { unreachable } from '../../shared/core/errors.ts';
+import { countOf } from '../../shared/core/intervalSet.ts';
 import type { Log } from '../../shared/io/log.ts';
-import type { Ranges } from '../../shared/protocol/messages.ts';
 import type { Epic } from '../core/epic.ts';
 import type { EpicRecord } from '../core/records.ts';
 import type { Session } from '../core/session.ts';
@@ -62,7 +62,7 @@ export class StoryLog {
         });
       case 'lease-expired': {
         const { session, again, unknown } = record;
-        const counts = { again: unitsIn(again), unknown: unitsIn(unknown) };
+        const counts = { again: countOf(again), unknown: countOf(unknown) };
         return this.#log.info('units of a lost worker', { ...about, worker: session, ...counts });
       }
       default: // The rest is the hot path's, or changes nothing that a person would look for.
@@ -108,10 +108,4 @@ function sourceWords(source: SourceSpec): string {
     default:
       return unreachable(source);
   }
-}
-
-function unitsIn(ranges: Ranges): number {
-  let sum = 0;
-  for (let i = 0; i < ranges.length; i += 2) sum += (ranges[i + 1] as number) - (ranges[i] as number);
-  return sum;
 }
