@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { describe, test } from 'node:test';
 import { renderErrors } from './tidy/errorsPage.ts';
 import {
@@ -149,6 +149,33 @@ describe('files', () => {
     assertNone(texts, (file) =>
       linesOf(file).flatMap(({ line, at }) => (path.test(line) ? [`line ${at}: ${line.trim()}`] : [])),
     );
+  });
+});
+
+describe('pages', () => {
+  const pages = filesUnder().filter((file) => file.endsWith('.md'));
+
+  test('every link to a file leads to one', () => {
+    assertNone(pages, (file) =>
+      [...textOf(file).matchAll(/\]\((?!\w+:|#)([^)#\s]+)/g)]
+        .map((match) => match[1] as string)
+        .filter((link) => !existsSync(join(ROOT, dirname(file), link)))
+        .map((link) => `links to ${link}, which is not there`),
+    );
+  });
+
+  test('every promise names tests that are there', () => {
+    const promises = textOf('docs/GUARANTEES.md').split(/^## (?=G\d)/m);
+    assert.equal(promises.length, 1 + 8);
+    for (const promise of promises) {
+      const named = [...promise.matchAll(/\]\(\.\.\/(test\/[^)]+)\)[:.,]((?:\s*,?\s*`[^`]+`)*)/g)];
+      assert.ok(named.length > 1, `${promise.slice(0, 30)}: no tests are named`);
+      for (const [, file = '', names = ''] of named) {
+        for (const [, name = ''] of names.matchAll(/`([^`]+)`/g)) {
+          assert.ok(textOf(file).includes(name), `docs/GUARANTEES.md: ${file} has no '${name}'`);
+        }
+      }
+    }
   });
 });
 
