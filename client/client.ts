@@ -15,6 +15,7 @@ import type {
   FailureGroup,
   GatherAnswer,
   GatherBody,
+  MasterView,
   RetryAnswer,
   RetryBody,
   SteerBody,
@@ -23,6 +24,7 @@ import type {
   UnitResult,
   UnitStory,
   UnitView,
+  WorkerView,
 } from '../shared/protocol/api.ts';
 import { Calls, errorOf, queryOf } from './calls.ts';
 import { Epic } from './epic.ts';
@@ -65,27 +67,6 @@ export type UnitFilter = {
   key?: string;
   cursor?: string;
   limit?: number;
-};
-export type Worker = {
-  id: string;
-  name: string;
-  works: string[];
-  labels: Record<string, string>;
-  slots: number;
-  version: string;
-  state: 'ready' | 'draining' | 'suspect';
-  held: number;
-  lastHeardMs: number;
-};
-export type Master = {
-  id: string;
-  term: number;
-  store: string;
-  link: string;
-  /** Epics not yet finished. */
-  epics: number;
-  /** Every queue by name: how full it is, was at most, and may be. */
-  queues: Record<string, { depth: number; max: number; limit: number }>;
 };
 export type Readiness = { ready: true } | { ready: false; reason: string };
 
@@ -224,22 +205,22 @@ export class Client {
     return this.#calls.object<RetryAnswer>(`${pathOf(idOrName)}/retry`, { method: 'POST', body });
   }
 
-  async workers(): Promise<Worker[]> {
-    return (await this.#calls.object<{ workers: Worker[] }>('/v1/workers')).workers;
+  async workers(): Promise<WorkerView[]> {
+    return (await this.#calls.object<{ workers: WorkerView[] }>('/v1/workers')).workers;
   }
 
   /**
    * Has a worker end: it finishes what it has begun and hands back the rest. Resolves once it was told, with how
    * it stands. A name that several workers carry is refused as `ambiguous_name`.
    */
-  drainWorker(idOrName: string): Promise<Worker> {
-    return this.#calls.object<Worker>(`/v1/workers/${encodeURIComponent(idOrName)}/drain`, {
+  drainWorker(idOrName: string): Promise<WorkerView> {
+    return this.#calls.object<WorkerView>(`/v1/workers/${encodeURIComponent(idOrName)}/drain`, {
       method: 'POST',
     });
   }
 
-  async masters(): Promise<Master[]> {
-    return (await this.#calls.object<{ masters: Master[] }>('/v1/masters')).masters;
+  async masters(): Promise<MasterView[]> {
+    return (await this.#calls.object<{ masters: MasterView[] }>('/v1/masters')).masters;
   }
 
   /** Whether the master takes epics and can grant; else why not. */

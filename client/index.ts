@@ -29,6 +29,7 @@ export {
   type GatherAnswer,
   type GatherStatus,
   isOver,
+  type MasterView as Master,
   type Reply,
   type RetryAnswer,
   type RetryBody,
@@ -37,6 +38,7 @@ export {
   type UnitResult,
   type UnitStory,
   type UnitView,
+  type WorkerView as Worker,
 } from '../shared/protocol/api.ts';
 export {
   type Ask,
@@ -44,11 +46,9 @@ export {
   type ClientOptions,
   DEFAULT_MASTER,
   type EpicFilter,
-  type Master,
   type Readiness,
   type Submit,
   type UnitFilter,
-  type Worker,
 } from './client.ts';
 export { Epic } from './epic.ts';
 export { csv, type Format, ndjson, range, type Source, type StreamSource, stdin, units } from './source.ts';

@@ -4,10 +4,12 @@ import type {
   EpicState,
   EpicStatus,
   FailureGroup,
+  MasterView,
   RetryAnswer,
   RetryBody,
   UnitPage,
   UnitStory,
+  WorkerView,
 } from '../../shared/protocol/api.ts';
 import type { Ranges } from '../../shared/protocol/messages.ts';
 import type { Epic } from '../core/epic.ts';
@@ -44,29 +46,6 @@ export type GatherResult = {
   failed: number;
   bytes: number;
   value: Readable;
-};
-
-export type WorkerView = {
-  id: string;
-  name: string;
-  works: string[];
-  labels: Record<string, string>;
-  slots: number;
-  version: string;
-  state: 'ready' | 'draining' | 'suspect';
-  held: number;
-  lastHeardMs: number;
-};
-
-export type MasterView = {
-  id: string;
-  term: number;
-  store: string;
-  link: string;
-  /** Epics not yet finished. */
-  epics: number;
-  /** Every queue: how full it is, was at most, and may be (promise G6). */
-  queues: Record<string, { depth: number; max: number; limit: number }>;
 };
 
 /** About single units of an epic, by its id. All throw not_found. */

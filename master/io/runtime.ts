@@ -12,22 +12,14 @@ import { CHECKPOINT_RECORDS } from '../../shared/core/limits.ts';
 import type { Bus } from '../../shared/io/bus.ts';
 import type { Clock } from '../../shared/io/clock.ts';
 import type { Log } from '../../shared/io/log.ts';
-import type { EpicStatus } from '../../shared/protocol/api.ts';
+import type { EpicStatus, MasterView, WorkerView } from '../../shared/protocol/api.ts';
 import { type Decoded, decodeWorkerMessage, encodeFrame } from '../../shared/protocol/codec.ts';
 import type { WorkerMessage } from '../../shared/protocol/messages.ts';
 import type { Epic } from '../core/epic.ts';
 import { Master, type MasterInput } from '../core/master.ts';
 import type { EpicRecord } from '../core/records.ts';
 import type { CoreSettings, MasterState, Outgoing } from '../core/state.ts';
-import type {
-  GatherRequest,
-  GatherResult,
-  MasterApi,
-  MasterView,
-  RuntimeObserver,
-  SubmitRequest,
-  WorkerView,
-} from './api.ts';
+import type { GatherRequest, GatherResult, MasterApi, RuntimeObserver, SubmitRequest } from './api.ts';
 import { BriefSender } from './briefSender.ts';
 import type { Briefs } from './briefs.ts';
 import { Changes } from './changes.ts';

@@ -1,7 +1,7 @@
 /** What readers are told of workers. */
 import { GimmeError } from '../../shared/core/errors.ts';
+import type { WorkerView } from '../../shared/protocol/api.ts';
 import type { MasterState } from '../core/state.ts';
-import type { WorkerView } from './api.ts';
 
 /** Every worker with a live lease. */
 export function workersOf({ sessions, settings }: MasterState, nowMs: number): WorkerView[] {

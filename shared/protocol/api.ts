@@ -221,3 +221,28 @@ export type RetryAnswer = {
   /** The epic that tries them. */
   epic?: EpicStatus;
 };
+
+/** A session of a worker. */
+export type WorkerView = {
+  id: string;
+  name: string;
+  works: string[];
+  labels: Record<string, string>;
+  slots: number;
+  version: string;
+  state: 'ready' | 'draining' | 'suspect';
+  held: number;
+  lastHeardMs: number;
+};
+
+/** A master, as it shows itself. */
+export type MasterView = {
+  id: string;
+  term: number;
+  store: string;
+  link: string;
+  /** Epics not yet finished. */
+  epics: number;
+  /** Every queue: how full it is, was at most, and may be (promise G6). */
+  queues: Record<string, { depth: number; max: number; limit: number }>;
+};

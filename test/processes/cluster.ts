@@ -12,7 +12,7 @@ import type { TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { Client, type EpicStatus, type Totals, type Worker } from '../../client/index.ts';
 import type { CoreSettings } from '../../master/core/state.ts';
-import type { MasterView } from '../../master/io/api.ts';
+import type { MasterView } from '../../shared/protocol/api.ts';
 import { generateRecipients } from '../../works/newsletter/main.ts';
 import { built } from '../built.ts';
 import { NatsServer } from '../tools/natsServer.ts';

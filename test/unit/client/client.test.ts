@@ -6,8 +6,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { Client, csv, defineWork, GimmeError, ndjson, range, stdin, units } from '../../../client/index.ts';
-import type { MasterView, WorkerView } from '../../../master/io/api.ts';
 import { buildHttp } from '../../../master/io/http.ts';
+import type { MasterView, WorkerView } from '../../../shared/protocol/api.ts';
 import { ended, keptUnit, statusOf, worker } from '../http/fakeMaster.ts';
 import { fakeParts, serveFake } from '../http/server.ts';
 

@@ -6,14 +6,19 @@ import type {
   GatherRequest,
   GatherResult,
   MasterApi,
-  MasterView,
   SubmitRequest,
   UnitsApi,
-  WorkerView,
 } from '../../../master/io/api.ts';
 import { GimmeError } from '../../../shared/core/errors.ts';
 import type { Log } from '../../../shared/io/log.ts';
-import type { EpicStatus, GatherStatus, RetryBody, UnitView } from '../../../shared/protocol/api.ts';
+import type {
+  EpicStatus,
+  GatherStatus,
+  MasterView,
+  RetryBody,
+  UnitView,
+  WorkerView,
+} from '../../../shared/protocol/api.ts';
 
 export class FakeMaster implements MasterApi {
   readonly id = 'fake-master';
