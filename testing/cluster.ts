@@ -17,6 +17,7 @@ import { type Duration, durationMs } from '../shared/core/duration.ts';
 import { GimmeError } from '../shared/core/errors.ts';
 import type { GatherDefinition } from '../shared/core/gather.ts';
 import { idFrom } from '../shared/core/ids.ts';
+import { seededRng } from '../shared/core/rng.ts';
 import type { WorkDefinition } from '../shared/core/work.ts';
 import { MemoryNetwork } from '../shared/io/bus/memory.ts';
 import { type Clock, spedUp } from '../shared/io/clock.ts';
@@ -26,6 +27,7 @@ import { type EpicStatus, isOver } from '../shared/protocol/api.ts';
 import type { Ranges } from '../shared/protocol/messages.ts';
 import { WorkerRuntime } from '../worker/io/runtime.ts';
 import { manifestOf } from '../worker/main.ts';
+import { VirtualTime } from './virtualTime.ts';
 
 /** A worker to start; its name is that by which a scatter addresses it. */
 export type TestWorker = { name?: string; labels?: Record<string, string>; slots?: number };
@@ -42,6 +44,12 @@ export type TestClusterOptions = {
    * timers of your own steps are not part of it. Defaults to 1.
    */
   speed?: number;
+  /**
+   * `virtual`: time stands still but for what `advance` lets pass, and while `ask`, `submit` or `over` waits and no step
+   * runs: then it goes straight to the next timer. So two hours take milliseconds, and each run is the same. `speed` has
+   * no part in it.
+   */
+  time?: 'virtual';
   /** The least that is logged on stderr. Defaults to nothing. */
   log?: LogLevel;
 };
@@ -84,7 +92,10 @@ export class TestCluster {
   readonly #log: Log;
   readonly #network = new MemoryNetwork();
   readonly #master: MasterRuntime;
-  readonly #workers: WorkerRuntime[] = [];
+  readonly #workers: { id: string; name: string; runtime: WorkerRuntime; isLost: boolean }[] = [];
+  readonly #virtual: VirtualTime | undefined;
+  /** Ids that are the same in every run where time is. */
+  readonly #newId: () => string;
   readonly #broken: Promise<never>;
 
   /** Use `testCluster`. */
@@ -93,7 +104,11 @@ export class TestCluster {
     this.#slots = options.slots ?? 16;
     this.#dir = dir;
     this.#spool = spool;
-    this.#clock = spedUp(options.speed ?? 1);
+    this.#virtual = options.time === 'virtual' ? new VirtualTime() : undefined;
+    const random = seededRng(0);
+    const bytes = (): Uint8Array => Uint8Array.from({ length: 15 }, () => random() * 256);
+    this.#newId = () => idFrom(this.#virtual ? bytes() : randomBytes(15));
+    this.#clock = this.#virtual ?? spedUp(options.speed ?? 1);
     this.#log = options.log === undefined ? silentLog : createLog({ level: options.log, format: 'text' });
     let onFatal: (error: unknown) => void = () => {};
     this.#broken = new Promise((_resolve, reject) => {
@@ -101,7 +116,14 @@ export class TestCluster {
     });
     this.#broken.catch(() => {}); // Told to whoever waits.
     const parts = { bus: this.#network.master('master'), store: new MemoryStore(() => this.#clock.wallMs()) };
-    const own = { spool, briefs, clock: this.#clock, log: this.#log, newId, seal: sealWith(randomBytes(32)) };
+    const own = {
+      spool,
+      briefs,
+      clock: this.#clock,
+      log: this.#log,
+      newId: this.#newId,
+      seal: sealWith(randomBytes(32)),
+    };
     this.#master = new MasterRuntime({ id: 'master', ...parts, ...own, onFatal }, { term: 1, records: [] });
   }
 
@@ -113,11 +135,12 @@ export class TestCluster {
 
   /** Starts one more worker; it is there for what is asked from now on. */
   async addWorker({ name, labels = {}, slots = this.#slots }: TestWorker = {}): Promise<void> {
-    const id = newId();
+    const id = this.#newId();
+    const named = name ?? `worker-${this.#workers.length + 1}`;
     const works = this.#works.map(manifestOf);
     const runtime = new WorkerRuntime({
       identity: {
-        name: name ?? `worker-${this.#workers.length + 1}`,
+        name: named,
         works,
         labels,
         slots,
@@ -126,13 +149,29 @@ export class TestCluster {
       works: new Map(this.#works.map((work) => [work.name, work])),
       bus: this.#network.worker(id),
       clock: this.#clock,
-      random: Math.random,
+      random: this.#virtual ? seededRng(this.#workers.length + 1) : Math.random,
       log: this.#log,
     });
-    this.#workers.push(runtime);
+    this.#workers.push({ id, name: named, runtime, isLost: false });
     await runtime.open();
     // Its Hello takes a few turns of the loop.
     while (!this.#master.workers().some((worker) => worker.id === id)) await turn();
+    await this.#virtual?.settled();
+  }
+
+  /** Takes a worker away as a power failure would: nothing is heard of it any more. Its steps run on, for nobody. */
+  loseWorker(name: string): void {
+    const worker = this.#workers.find((it) => it.name === name);
+    if (!worker) throw new TypeError(`there is no worker ${name}`);
+    worker.isLost = true;
+    this.#network.cut(worker.id);
+  }
+
+  /** Lets so much time pass, timer by timer, whether steps run or not. Only where time is virtual. */
+  async advance(time: Duration): Promise<void> {
+    if (!this.#virtual)
+      throw new TypeError("advance moves virtual time: testCluster({ ..., time: 'virtual' })");
+    await this.#virtual.advance(durationMs(time));
   }
 
   /** Submits these units and waits until the epic is over. */
@@ -141,9 +180,27 @@ export class TestCluster {
     units: readonly unknown[],
     brief?: unknown,
   ): Promise<EpicStatus> {
-    const source = await this.#spool.write('ndjson', linesOf(units), newId());
+    return this.over(await this.start(work, units, brief));
+  }
+
+  /** Submits these units; what it returns is the id of the epic. */
+  async start(work: { readonly name: string }, units: readonly unknown[], brief?: unknown): Promise<string> {
+    const source = await this.#spool.write('ndjson', linesOf(units), this.#newId());
     const { id } = await this.#master.submit({ work: work.name, source, brief });
-    return this.#over(id);
+    return id;
+  }
+
+  /** Where an epic stands. */
+  epic(id: string): EpicStatus {
+    const status = this.#master.epic(id);
+    if (!status) throw new GimmeError('not_found', `there is no epic ${id}`);
+    return status;
+  }
+
+  /** Waits until an epic is over. */
+  async over(id: string): Promise<EpicStatus> {
+    await this.#until(() => isOver(this.epic(id).state));
+    return this.epic(id);
   }
 
   /**
@@ -158,7 +215,7 @@ export class TestCluster {
     const { deadline, ...asked } = options;
     const deadlineMs = deadline === undefined ? {} : { deadlineMs: durationMs(deadline) };
     const { id } = await this.#master.gather({ work: gather.name, input, ...asked, ...deadlineMs });
-    const status = await this.#over(id);
+    const status = await this.over(id);
     const result = await this.#master.result(id);
     if (!result) {
       const { code, message } = status.fault ?? { code: status.state, message: status.reason ?? '' };
@@ -170,25 +227,28 @@ export class TestCluster {
 
   /** Ends workers and master at once, and removes what they wrote. */
   async close(): Promise<void> {
-    await Promise.all(this.#workers.map((worker) => worker.drain('the cluster is closed', 0)));
+    this.#virtual?.end();
+    const drained = this.#workers.map(({ runtime }) => runtime.drain('the cluster is closed', 0));
+    await this.#virtual?.advance(0);
+    await Promise.all(drained);
     await this.#master.close();
     for (const work of this.#works) await work.options.stop?.();
     await this.#spool.close();
     await rm(this.#dir, { recursive: true, force: true });
   }
 
-  async #over(id: string): Promise<EpicStatus> {
-    await this.#until(() => isOver(this.#statusOf(id).state));
-    return this.#statusOf(id);
-  }
-
-  #statusOf(id: string): EpicStatus {
-    return this.#master.epic(id) as EpicStatus;
+  #isBusy(): boolean {
+    return this.#workers.some(({ runtime, isLost }) => runtime.busy && !isLost);
   }
 
   /** Waits until something is so, which is looked at whenever the master changes. */
   async #until(isSo: () => boolean): Promise<void> {
     if (isSo()) return;
+    if (this.#virtual) {
+      const seen = this.#virtual.until(isSo, () => this.#isBusy());
+      await Promise.race([seen, this.#broken]);
+      return;
+    }
     let stop = (): void => {};
     const seen = new Promise<void>((resolve) => {
       stop = this.#master.onChange(() => {
@@ -201,10 +261,6 @@ export class TestCluster {
       stop();
     }
   }
-}
-
-function newId(): string {
-  return idFrom(randomBytes(15));
 }
 
 async function* linesOf(units: readonly unknown[]): AsyncGenerator<Uint8Array> {

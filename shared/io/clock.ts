@@ -69,6 +69,11 @@ export class FakeClock implements Clock {
     return this.#timers.size;
   }
 
+  /** When the next of them is due. */
+  nextMs(): number | undefined {
+    return this.#next(Number.POSITIVE_INFINITY)?.dueMs;
+  }
+
   /** Moves time on and runs what falls due on the way, each at its own time, also what those timers set. */
   advance(ms: number): void {
     const untilMs = this.#nowMs + ms;

@@ -20,6 +20,7 @@ import {
   UnknownOutcomeError,
   type WorkDefinition,
 } from '../../shared/core/work.ts';
+import type { Clock } from '../../shared/io/clock.ts';
 import type { Log } from '../../shared/io/log.ts';
 import { codeFrom } from '../../shared/protocol/check.ts';
 import type { Want } from '../core/askings.ts';
@@ -49,6 +50,8 @@ export type ExecutorParts = {
   preparations: Preparations;
   random: Rng;
   monoMs: () => number;
+  /** Runs `fn` once after `ms`; returns the cancel. */
+  setTimer: Clock['setTimer'];
   log: Log;
   /** The run may go on only after an answer (see `proceed`). */
   ask: (run: Run, want: Want) => void;
@@ -69,7 +72,7 @@ export class Executor {
   readonly #jobs = new Map<Run, Job>();
   /** The job whose step returned last of those that were waited for. */
   #returned: Job | undefined;
-  #sweep: NodeJS.Timeout | undefined;
+  #cancelSweep: (() => void) | undefined;
   readonly #warnings: Warnings;
 
   constructor(parts: ExecutorParts) {
@@ -135,7 +138,7 @@ export class Executor {
   }
 
   close(): void {
-    clearInterval(this.#sweep);
+    this.#cancelSweep?.();
   }
 
   #check(job: Job, prepared: Extract<Prepared, { ok: true }>): void {
@@ -218,7 +221,7 @@ export class Executor {
     const step = job.work.steps[index] as Step;
     job.wait(job.thread ? job.deadlineMs : this.stretches.nowMs + step.timeoutMs, input);
     this.#jobs.set(job.run, job);
-    this.#sweep ??= setInterval(() => this.#sweepJobs(), SWEEP_MS).unref();
+    this.#cancelSweep ??= this.#sweepLater();
     promise.then(
       (output) => {
         if (!this.#arrived(job)) return; // X2
@@ -344,9 +347,11 @@ export class Executor {
       this.#jobs.delete(job.run);
       this.#giveUp(job);
     }
-    if (this.#jobs.size > 0) return;
-    clearInterval(this.#sweep);
-    this.#sweep = undefined;
+    this.#cancelSweep = this.#jobs.size > 0 ? this.#sweepLater() : undefined;
+  }
+
+  #sweepLater(): () => void {
+    return this.#parts.setTimer(SWEEP_MS, () => this.#sweepJobs());
   }
 
   #giveUp(job: Job): void {

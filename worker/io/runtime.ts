@@ -57,6 +57,7 @@ export class WorkerRuntime {
   #over = false;
   #hasHeard = false;
   #heldMax = 0;
+  #preparing = 0;
   #ups = 0;
 
   constructor(parts: WorkerParts) {
@@ -77,6 +78,7 @@ export class WorkerRuntime {
       preparations: this.#preparations,
       random,
       monoMs: () => parts.clock.monoMs(),
+      setTimer: (ms, fn) => parts.clock.setTimer(ms, fn),
       log: parts.log,
       ...(parts.onStep && { onStep: parts.onStep }),
       ...(parts.threads && { threads: parts.threads }),
@@ -127,6 +129,11 @@ export class WorkerRuntime {
 
   get running(): number {
     return this.#core.running;
+  }
+
+  /** Whether code of users runs here: steps, scatters, folds, what prepares a brief. */
+  get busy(): boolean {
+    return this.#core.running + this.#preparing > 0;
   }
 
   /** How often a lost link was made again. */
@@ -348,7 +355,9 @@ export class WorkerRuntime {
   async #prepare(name: string, hash: string, bytes: Buffer): Promise<void> {
     const work = this.#parts.works.get(name);
     if (!work) return;
-    await this.#preparations.prepare(work, hash, bytes);
+    this.#preparing += 1;
+    await this.#preparations.prepare(work, hash, bytes); // It never throws.
+    this.#preparing -= 1;
     if (this.#over) return;
     this.#step({ type: 'brief-ready', work: name, hash });
     for (const key of this.#core.forgetBriefs()) this.#preparations.forget(key);

@@ -40,6 +40,7 @@ async function started(work: WorkDefinition, more: Partial<Work> = {}, state?: s
     preparations,
     random: () => 0.5,
     monoMs: () => 0,
+    setTimer: () => () => {},
     log: { ...silentLog, warn: (message, fields) => void warned.push([message, fields?.['step']]) },
     ask: (_run, want) => void asked.push(want),
     finish: (_run, outcome) => end(outcome),

@@ -25,14 +25,11 @@ import * as fixture from '../../fixtures/threads/works.ts';
 const MODULE = fileURLToPath(new URL('../../fixtures/threads/works.ts', import.meta.url));
 const { told, ...exported } = fixture;
 const WORKS = new Map(Object.values(exported).map((work) => [work.name, work as WorkDefinition]));
-const SWEEP_MS = 250;
-
 const dir = await mkdtemp(join(tmpdir(), 'gimmework-threads-'));
 after(() => rm(dir, { recursive: true, force: true }));
 
 /** An executor with threads, and a clock that the test moves. */
 async function rig(t: TestContext, count = 1, works = [...WORKS.keys()]) {
-  t.mock.timers.enable({ apis: ['setInterval'] });
   const lines = new Tally<{ message: string; fields: Record<string, unknown> }>('lines of the log');
   const info: Log['info'] = (message, fields = {}) => lines.add({ message, fields });
   const log = { ...silentLog, info };
@@ -47,11 +44,18 @@ async function rig(t: TestContext, count = 1, works = [...WORKS.keys()]) {
   for (const work of WORKS.values()) await preparations.prepare(work, brief, bytes);
   const ends = new Map<Run, (outcome: Outcome) => void>();
   let nowMs = 0;
+  let look: (() => void) | undefined;
   const executor: Executor = new Executor({
     works: WORKS,
     preparations,
     random: () => 0.5,
     monoMs: () => nowMs,
+    setTimer: (_ms, fn) => {
+      look = fn;
+      return () => {
+        look = undefined;
+      };
+    },
     log,
     ask: (run) => executor.proceed(Object.assign(run, { begun: true })),
     finish: (run, outcome) => ends.get(run)?.(outcome),
@@ -79,7 +83,7 @@ async function rig(t: TestContext, count = 1, works = [...WORKS.keys()]) {
     /** Lets time pass, and the executor look at it. */
     pass: (ms: number): void => {
       nowMs += ms;
-      t.mock.timers.tick(SWEEP_MS);
+      look?.();
     },
   };
 }
