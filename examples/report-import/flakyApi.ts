@@ -2,12 +2,13 @@
  * The API that reports are downloaded from: a real HTTP server that is slow, limits each client's rate, and fails now
  * and then. Owns what it answers and its log of that, which is the other side's word on what was downloaded.
  *
- * F1: what goes wrong depends on the seed, the report and how often it was asked for, not on time; only 429 does.
+ * F1: what goes wrong depends on the seed, the report and how often it was asked for, not on time; only the rates do.
  * F2: a download counts once the whole of its body was sent.
  */
 import { createServer, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { type Rng, seededRng } from '../../shared/core/rng.ts';
+import type { Rng } from '../../shared/core/rng.ts';
+import { drawOf, hashOf } from './draw.ts';
 import { type ClientReport, keyOf, type ReportName } from './report.ts';
 
 export type ApiOptions = {
@@ -21,10 +22,10 @@ export type ApiOptions = {
   /** Shares of requests. Default to those of FAULTS. */
   faults?: Faults;
 };
-/** A body that dribbles comes in the end, one that stalls never does. */
-export type Faults = { error: number; reset: number; dribble: number; stall: number };
+/** `limited`: told to come back later within its rate; a body that dribbles comes in the end, a stalled one never. */
+export type Faults = { limited: number; error: number; reset: number; dribble: number; stall: number };
 
-export const FAULTS: Faults = { error: 0.05, reset: 0.03, dribble: 0.04, stall: 0.005 };
+export const FAULTS: Faults = { limited: 0.05, error: 0.05, reset: 0.03, dribble: 0.04, stall: 0.005 };
 
 /** `cut`: the other side went away before it had all. */
 export type Ended = 'downloaded' | 'limited' | 'error' | 'reset' | 'stall' | 'cut';
@@ -49,6 +50,8 @@ export class FlakyApi {
   readonly #options: ApiOptions;
   readonly #buckets = new Map<string, { tokens: number; atMs: number }>();
   readonly #times = new Map<string, number>();
+  readonly #admitted = new Set<string>();
+  #reportsMax = Number.POSITIVE_INFINITY;
   readonly #server: Server;
 
   private constructor(options: ApiOptions) {
@@ -72,6 +75,11 @@ export class FlakyApi {
     return this.log.filter((asked) => asked.ended === ended).length;
   }
 
+  /** Has all but so many reports come back later, until it is told another number: there is something left till then. */
+  admit(reportsMax: number): void {
+    this.#reportsMax = reportsMax;
+  }
+
   async close(): Promise<void> {
     this.#server.closeAllConnections();
     await new Promise((resolve) => this.#server.close(resolve));
@@ -90,10 +98,8 @@ export class FlakyApi {
       asked.ended ??= response.writableFinished ? 'downloaded' : 'cut'; // F2
       asked.endMs = performance.now();
     });
-    if (!this.#takeToken(client)) {
-      asked.ended = 'limited';
-      asked.againMs = asked.atMs + 1_000;
-      response.writeHead(429, { 'retry-after': '1' }).end();
+    if (!this.#isAdmitted(report) || !this.#takeToken(client)) {
+      this.#comeBack(asked, response);
       return;
     }
     const draw = this.#drawFor(report);
@@ -101,15 +107,21 @@ export class FlakyApi {
     setTimeout(() => this.#serve({ client, day }, asked, response, draw), latencyMs * (1 + draw()));
   }
 
+  #comeBack(asked: Asked, response: ServerResponse): void {
+    asked.ended = 'limited';
+    asked.againMs = performance.now() + 1_000;
+    response.writeHead(429, { 'retry-after': '1' }).end();
+  }
+
   /** F1 */
   #drawFor(report: string): Rng {
     const time = (this.#times.get(report) ?? 0) + 1;
     this.#times.set(report, time);
-    return seededRng(hashOf(`${this.#options.seed} ${report} ${time}`));
+    return drawOf(this.#options.seed, report, time);
   }
 
   #serve(name: ReportName, asked: Asked, response: ServerResponse, draw: Rng): void {
-    const { error, reset, dribble, stall } = this.#options.faults ?? FAULTS;
+    const { limited, error, reset, dribble, stall } = this.#options.faults ?? FAULTS;
     const body = JSON.stringify(reportOf(name, this.#options.seed));
     const half = Math.floor(body.length / 2);
     let left = draw();
@@ -117,6 +129,10 @@ export class FlakyApi {
       left -= share;
       return left < 0;
     };
+    if (is(limited)) {
+      this.#comeBack(asked, response);
+      return;
+    }
     if (is(error)) {
       asked.ended = 'error';
       response.writeHead(503).end();
@@ -137,6 +153,11 @@ export class FlakyApi {
     }
   }
 
+  #isAdmitted(report: string): boolean {
+    if (this.#admitted.size < this.#reportsMax) this.#admitted.add(report);
+    return this.#admitted.has(report);
+  }
+
   /** A token bucket for each client. */
   #takeToken(client: string): boolean {
     const perSecond = this.#options.limits?.[client] ?? this.#options.perSecond;
@@ -154,7 +175,7 @@ export class FlakyApi {
 
 /** What a client reports for a day: the same each time it is asked. */
 export function reportOf({ client, day }: ReportName, seed: number): ClientReport {
-  const draw = seededRng(hashOf(`${seed} ${client} ${day}`));
+  const draw = drawOf(seed, client, day);
   const whole = (below: number): number => Math.floor(draw() * below);
   const american = hashOf(client) % 3 === 0;
   const vehicles = Array.from({ length: 2 + whole(4) }, (_, i) => `${client}-v${i + 1}`);
@@ -168,11 +189,4 @@ export function reportOf({ client, day }: ReportName, seed: number): ClientRepor
       .filter(() => draw() < 0.4)
       .map((vehicle) => ({ vehicle, volume: 5 + whole(600) / 10, paid: 500 + whole(9_000) })),
   };
-}
-
-/** FNV-1a, 32 bits. */
-function hashOf(text: string): number {
-  let hash = 0x811c9dc5;
-  for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193) >>> 0;
-  return hash;
 }

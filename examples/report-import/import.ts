@@ -67,7 +67,7 @@ export async function withImport<T>(options: ImportOptions, body: (it: Import) =
   try {
     const cluster = await Cluster.start({ works: WORKS, workers, slots, ...(leaseMs && { leaseMs }) });
     try {
-      const brief = briefFor(api, join(cluster.folder, 'objects'));
+      const brief = briefFor(api, join(cluster.folder, 'objects'), seed);
       const submit = (): Promise<Epic> =>
         cluster.client.submit({ work: reportImport, name: NAME, source: units([...reports]), brief });
       const wrong = (): Promise<string[]> => wrongObjects(reports, brief, seed);
@@ -80,8 +80,8 @@ export async function withImport<T>(options: ImportOptions, body: (it: Import) =
   }
 }
 
-export function briefFor(api: FlakyApi, out: string): ImportBrief {
-  return { api: api.url, out, rates: RATES, busy: BUSY };
+export function briefFor(api: FlakyApi, out: string, seed: number): ImportBrief {
+  return { api: api.url, out, rates: RATES, busy: BUSY, seed };
 }
 
 /** A report is uploadable once it need not be downloaded again, whatever is lost. */

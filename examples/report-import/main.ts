@@ -91,13 +91,15 @@ function showStates(samples: readonly Sample[]): void {
   }
 }
 
-function showRequests({ api, waits, end, reports }: Pulled): void {
-  const { download, upload } = end.steps;
+/** By the logs of the API and the object store: the step counters are for display, and may end half a second behind. */
+function showRequests({ api, waits, refused, reports }: Pulled): void {
   const ended = (['downloaded', 'limited', 'error', 'reset', 'stall', 'cut'] as const)
     .map((how) => `${how} ${count(api.count(how))}`)
     .join(', ');
   print(`  requests ${count(api.log.length)} for ${count(reports)} reports: ${ended}`);
-  print(`  tried again: download ${count(download?.retried ?? 0)}, upload ${count(upload?.retried ?? 0)}`);
+  print(
+    `  tried again: download ${count(api.log.length - api.count('downloaded'))}, upload ${count(refused)}`,
+  );
   print(
     `  told to come back later: ${count(waits.most)} at once at most, ${waits.tooSoon} came too soon; ` +
       `${count(waits.meanwhile)} others were downloaded meanwhile`,

@@ -3,10 +3,11 @@
  * absent or whole, and that putting it again changes nothing.
  */
 import { randomBytes } from 'node:crypto';
-import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
+import { appendFile, mkdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { RetryableError } from '../../client/index.ts';
+import { drawOf } from './draw.ts';
 
 export type Objects = {
   /** Replaces what is there. */
@@ -36,24 +37,45 @@ export class FolderObjects implements Objects {
 
 /** How long a put takes at least, as over a network. */
 const PUT_MS = 20;
+const LOG = 'refused.log';
 
-/** A store that is too busy for a share of the puts, as S3 says by 503 SlowDown: some before they happen, some after. */
+export type Busy = {
+  seed: number;
+  /** Share of the puts. */
+  share: number;
+  /** Which time this is that the same object is put: it may fare better than the one before. */
+  attempt: number;
+};
+
+/**
+ * A folder that is too busy for some puts, as S3 says by 503 SlowDown: half of them before they happen, half after.
+ * Which ones depends on the seed, the key and the attempt; the log has a line for each.
+ */
 export class BusyObjects implements Objects {
-  readonly #objects: Objects;
-  readonly #share: number;
+  readonly #folder: string;
+  readonly #busy: Busy;
 
-  constructor(objects: Objects, share: number) {
-    this.#objects = objects;
-    this.#share = share;
+  constructor(folder: string, busy: Busy) {
+    this.#folder = folder;
+    this.#busy = busy;
   }
 
   async put(key: string, body: string): Promise<void> {
-    const draw = Math.random();
+    const { seed, share, attempt } = this.#busy;
+    const left = drawOf(seed, key, attempt)();
     await pause(PUT_MS);
-    if (draw < this.#share / 2) throw slowDown();
-    await this.#objects.put(key, body);
-    if (draw < this.#share) throw slowDown();
+    if (left >= share / 2) await new FolderObjects(this.#folder).put(key, body);
+    if (left >= share) return;
+    await mkdir(this.#folder, { recursive: true });
+    await appendFile(join(this.#folder, LOG), `${key}\n`);
+    throw slowDown();
   }
+}
+
+/** The keys of the puts that a store in this folder was too busy for. */
+export async function refusedPuts(folder: string): Promise<string[]> {
+  const log = await readFile(join(folder, LOG), 'utf8').catch(() => '');
+  return log.split('\n').slice(0, -1);
 }
 
 function slowDown(): RetryableError {

@@ -11,19 +11,18 @@ const FIRST_WAIT_MS = 100;
 const WAIT_MS_MAX = 5_000;
 
 export async function importSerially(reports: readonly ReportName[], brief: ImportBrief): Promise<void> {
-  const objects = objectsOf(brief);
   for (const name of reports) {
     const report = await persist(() => download(brief.api, name, AbortSignal.timeout(TIMEOUT_MS)));
     const kept = convert(report, brief.rates);
-    await persist(() => objects.put(`${keyOf(kept)}.json`, JSON.stringify(kept)));
+    await persist((attempt) => objectsOf(brief, attempt).put(`${keyOf(kept)}.json`, JSON.stringify(kept)));
   }
 }
 
 /** Tries again, when it was told or by the same backoff as the work. */
-async function persist<T>(act: () => Promise<T>): Promise<T> {
+async function persist<T>(act: (attempt: number) => Promise<T>): Promise<T> {
   for (let attempt = 1; ; attempt++) {
     try {
-      return await act();
+      return await act(attempt);
     } catch (error) {
       if (!(error instanceof RetryableError) || attempt === ATTEMPTS_MAX) throw error;
       const longest = Math.min(WAIT_MS_MAX, FIRST_WAIT_MS * 2 ** (attempt - 1));

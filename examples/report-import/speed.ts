@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import type { EpicStatus } from '../../client/index.ts';
 import { FlakyApi } from './flakyApi.ts';
 import { briefFor, type ImportOptions, reportsOf, type States, statesOf, withImport } from './import.ts';
+import { refusedPuts } from './objects.ts';
 import { importSerially } from './serial.ts';
 import { type Waits, waitsOf } from './waits.ts';
 
@@ -12,6 +13,8 @@ export type Measured = { reports: number; ms: number; perSecond: number };
 export type Sample = States & { ms: number };
 export type Pulled = Measured & {
   api: FlakyApi;
+  /** Puts that the object store was too busy for. */
+  refused: number;
   waits: Waits;
   /** As the master told them while it ran. */
   samples: Sample[];
@@ -26,7 +29,7 @@ export async function measureSerial(options: ImportOptions, count: number): Prom
   const folder = await mkdtemp(join(tmpdir(), 'gimmework-serial-'));
   try {
     const startMs = performance.now();
-    await importSerially(reports, briefFor(api, folder));
+    await importSerially(reports, briefFor(api, folder, options.seed));
     return measured(reports.length, performance.now() - startMs);
   } finally {
     await api.close();
@@ -36,7 +39,7 @@ export async function measureSerial(options: ImportOptions, count: number): Prom
 
 /** Imports all reports by a master and its workers. */
 export function measurePulled(options: ImportOptions): Promise<Pulled> {
-  return withImport(options, async ({ api, reports, submit, wrong }) => {
+  return withImport(options, async ({ api, brief, reports, submit, wrong }) => {
     const startMs = performance.now();
     const epic = await submit();
     const samples: Sample[] = [];
@@ -47,7 +50,8 @@ export function measurePulled(options: ImportOptions): Promise<Pulled> {
       if (status.totalExact) samples.push({ ms: performance.now() - startMs, ...statesOf(status) });
     }
     const speed = measured(reports.length, performance.now() - startMs);
-    return { ...speed, api, waits: waitsOf(api.log), samples, end, wrong: await wrong() };
+    const refused = (await refusedPuts(brief.out)).length;
+    return { ...speed, api, refused, waits: waitsOf(api.log), samples, end, wrong: await wrong() };
   });
 }
 

@@ -6,7 +6,7 @@
  */
 import { defineWork } from '../../client/index.ts';
 import { download } from './download.ts';
-import { BusyObjects, FolderObjects } from './objects.ts';
+import { BusyObjects, type Objects } from './objects.ts';
 import { convert, keyOf, type Rates, type ReportName } from './report.ts';
 
 export type ImportBrief = {
@@ -15,8 +15,9 @@ export type ImportBrief = {
   /** Folder of the objects. */
   out: string;
   rates: Rates;
-  /** Share of the puts for which the store is too busy. */
+  /** Share of the puts for which the store is too busy, and what decides which ones. */
   busy: number;
+  seed: number;
 };
 
 export const reportImport = defineWork<ReportName, ImportBrief>('report-import', { key: keyOf })
@@ -38,9 +39,9 @@ export const reportImport = defineWork<ReportName, ImportBrief>('report-import',
       timeout: '10s',
       retry: { attempts: 20, backoff: { first: '100ms', factor: 2, max: '5s' } },
     },
-    (report, ctx) => objectsOf(ctx.brief).put(`${keyOf(report)}.json`, JSON.stringify(report)),
+    (report, ctx) => objectsOf(ctx.brief, ctx.attempt).put(`${keyOf(report)}.json`, JSON.stringify(report)),
   );
 
-export function objectsOf({ out, busy }: ImportBrief): BusyObjects {
-  return new BusyObjects(new FolderObjects(out), busy);
+export function objectsOf({ out, busy, seed }: ImportBrief, attempt: number): Objects {
+  return new BusyObjects(out, { seed, share: busy, attempt });
 }
