@@ -4,14 +4,16 @@
  *
  * C1: a killed process is replaced by one that takes its place: the master on the same port with the same data.
  */
+import { randomBytes } from 'node:crypto';
 import { rmSync } from 'node:fs';
-import { mkdtemp } from 'node:fs/promises';
+import { mkdtemp, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Child } from '../cli/children.ts';
 import { Client } from '../client/index.ts';
+import type { WorkerLink } from '../worker/main.ts';
 import type { NodeConfig } from './node.ts';
 
 export type ClusterOptions = {
@@ -23,6 +25,10 @@ export type ClusterOptions = {
   leaseMs?: number;
   /** Further variables of the workers. */
   env?: Record<string, string>;
+  /** The NATS server over which master and workers meet. Defaults to WebSocket. */
+  nats?: string;
+  /** `host:port` of a return address that the master may tell. Defaults to none. */
+  tells?: string;
 };
 
 const NODE = fileURLToPath(new URL('./node.ts', import.meta.url));
@@ -70,15 +76,18 @@ export class Cluster {
   }
 
   async startMaster(): Promise<void> {
+    const { nats, tells } = this.#options;
+    const node = { role: 'master', port: this.#port, dataDir: this.dataDir } as const;
     const lease = { leaseMs: this.#leaseMs, heartbeatMs: this.#leaseMs / 10 };
-    this.#master = start('master', { role: 'master', port: this.#port, dataDir: this.dataDir, ...lease });
+    const webhooks = tells !== undefined && { secretFile: await this.#secretFile(), allow: [tells] };
+    const given = { ...lease, ...(nats !== undefined && { nats }), ...(webhooks && { webhooks }) };
+    this.#master = start('master', { ...node, ...given });
     await this.#master.line();
   }
 
   async startWorker(index: number): Promise<void> {
     const { works, slots, env = {} } = this.#options;
-    const master = `ws://127.0.0.1:${this.#port}`;
-    const node = { role: 'worker', master, works, slots, heartbeatMs: this.#leaseMs / 10 } as const;
+    const node = { role: 'worker', link: this.link, works, slots, heartbeatMs: this.#leaseMs / 10 } as const;
     const worker = start(`worker ${index + 1}`, node, env);
     this.#workers[index] = worker;
     await worker.line();
@@ -94,6 +103,12 @@ export class Cluster {
     const worker = this.#workers[index];
     worker?.kill();
     await worker?.ended;
+  }
+
+  /** How another worker reaches the master. */
+  get link(): WorkerLink {
+    const { nats } = this.#options;
+    return nats === undefined ? { master: `ws://127.0.0.1:${this.#port}` } : { nats: { servers: nats } };
   }
 
   /** Stops workers and master in order, so that the data can be read. */
@@ -112,6 +127,12 @@ export class Cluster {
 
   get #leaseMs(): number {
     return this.#options.leaseMs ?? LEASE_MS;
+  }
+
+  async #secretFile(): Promise<string> {
+    const file = join(this.folder, 'webhook-secret');
+    await writeFile(file, `whsec_${randomBytes(32).toString('base64')}\n`, { mode: 0o600 });
+    return file;
   }
 
   #kill(): void {

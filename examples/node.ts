@@ -8,27 +8,37 @@ import { stopped } from '../cli/signals.ts';
 import { loadWorks } from '../cli/works.ts';
 import { startMaster } from '../master/main.ts';
 import { createLog } from '../shared/io/log.ts';
-import { startWorker } from '../worker/main.ts';
+import { startWorker, type WorkerLink } from '../worker/main.ts';
 
-export type NodeConfig =
-  | { role: 'master'; port: number; dataDir: string; leaseMs: number; heartbeatMs: number }
-  | { role: 'worker'; master: string; works: string; slots: number; heartbeatMs: number };
+type MasterNode = {
+  role: 'master';
+  port: number;
+  dataDir: string;
+  leaseMs: number;
+  heartbeatMs: number;
+  nats?: string;
+  webhooks?: { secretFile: string; allow: string[] };
+};
+type WorkerNode = { role: 'worker'; link: WorkerLink; works: string; slots: number; heartbeatMs: number };
+export type NodeConfig = MasterNode | WorkerNode;
 
 const config = JSON.parse(process.argv[2] ?? '') as NodeConfig;
 const log = createLog({ level: 'warn', format: 'text' });
 const stop = stopped();
 
 if (config.role === 'master') {
-  const { port, dataDir, leaseMs, heartbeatMs } = config;
+  const { port, dataDir, leaseMs, heartbeatMs, nats, webhooks } = config;
   const settings = { leaseMs, heartbeatMs };
-  const master = await startMaster({ host: '127.0.0.1', port, dataDir, log, settings });
+  const ways = { ...(nats !== undefined && { nats: { servers: nats } }), ...(webhooks && { webhooks }) };
+  const master = await startMaster({ host: '127.0.0.1', port, dataDir, log, settings, ...ways });
   print(master.url);
   await stop;
   await master.stop();
 } else {
-  const { master, slots, heartbeatMs } = config;
+  const { link, slots, heartbeatMs } = config;
   const { works, modules } = await loadWorks([config.works], { smtp: undefined, retryFirstMs: undefined });
-  const worker = await startWorker({ master, works, modules, slots, labels: {}, log, heartbeatMs });
+  const own = { works, modules, slots, labels: {}, log, heartbeatMs };
+  const worker = await startWorker({ ...link, ...own });
   print(worker.id);
   await worker.drain(await stop);
 }

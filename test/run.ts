@@ -23,7 +23,7 @@ import { NATS_SERVERS_VARIABLE, provideTools } from './tools.ts';
 const FILE_TIMEOUT_MS = 300_000;
 const CONCURRENCY = 2;
 const ALONE = /^test\/(integration|chaos|browser|examples)\//;
-const WITH_TOOLS = /^test\/(conformance|integration|chaos|browser)\//;
+const WITH_TOOLS = /^test\/(conformance|integration|chaos|browser|examples)\//;
 const WITH_BUILD = /^test\/(integration|chaos|unit\/cli)\//;
 /** How Node 20 marks a test that the pattern leaves out; later ones do not report it. */
 const LEFT_OUT = 'test name does not match pattern';

@@ -2,8 +2,8 @@
 import { fileURLToPath } from 'node:url';
 import type { Epic, EpicStatus } from '../../client/index.ts';
 import { Cluster } from '../cluster.ts';
+import { type Told, toldOf } from '../journal.ts';
 import { Gate } from './gate.ts';
-import { type Told, toldOf } from './journal.ts';
 import type { Order, Summary } from './order.ts';
 import { orderItems } from './works.ts';
 

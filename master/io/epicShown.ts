@@ -11,13 +11,13 @@ import { type EpicStatus, isOver } from '../../shared/protocol/api.ts';
 
 export type ShownEpic = EpicStatus & { status: string; eta?: string; 'responses-received'?: number };
 
-/** Adds `status`, `eta` and, of a gather, `responses-received`. */
+/** Adds `eta`, of a gather `responses-received`, and `status`: of one that is not over it is `running`, whatever its phase. */
 export function shownEpic(epic: EpicStatus, nowMs: number): ShownEpic {
   const { gather } = epic;
   const eta = etaOf(epic, nowMs);
   return {
     ...epic,
-    status: epic.state,
+    status: isOver(epic.state) ? epic.state : 'running',
     ...(eta !== undefined && { eta }),
     ...(gather && { 'responses-received': gather.responses }),
   };

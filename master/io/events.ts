@@ -19,6 +19,7 @@ import {
 import type { Log } from '../../shared/io/log.ts';
 import type { EpicStatus, EventMessage } from '../../shared/protocol/api.ts';
 import type { MasterApi } from './api.ts';
+import { shownEpic } from './epicShown.ts';
 import { PROBLEM_TYPE, problemOf } from './problem.ts';
 
 /** Upgrades of this path belong to the worker link's own listener. */
@@ -174,7 +175,8 @@ function pump(subscriber: Subscriber, api: MasterApi): void {
 }
 
 function push(subscriber: Subscriber, api: MasterApi, message: EventMessage): void {
-  subscriber.socket.send(JSON.stringify(message), (error) => {
+  const epics = message.epics.map((epic) => shownEpic(epic, Date.now()));
+  subscriber.socket.send(JSON.stringify({ ...message, epics }), (error) => {
     // A failed send is followed by 'close', which removes the subscriber.
     if (!error) pump(subscriber, api);
   });

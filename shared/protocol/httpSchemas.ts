@@ -102,7 +102,7 @@ const EPIC = object<Shown>(
     name: ID,
     work: ID,
     state: oneOf('running', 'scattering', 'folding', 'finished', 'failed', 'cancelled'),
-    status: oneOf('running', 'scattering', 'folding', 'finished', 'failed', 'cancelled'),
+    status: oneOf('running', 'finished', 'failed', 'cancelled'),
     totals: ref('Totals'),
     total: whole('units in the source'),
     totalExact: flag('whether total is known, not estimated'),

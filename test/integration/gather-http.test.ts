@@ -24,7 +24,7 @@ test(
     assert.equal(asked.status, 202);
     const self = asked.headers.get('location') ?? '';
     const shown = await bodyOf(asked);
-    assert.deepEqual([shown['status'], shown.links.self], ['scattering', self]);
+    assert.deepEqual([shown['status'], shown['state'], shown.links.self], ['running', 'scattering', self]);
     assert.ok(Date.parse(String(shown['eta'])) > Date.now());
 
     const early = await get(`${self}/result`);

@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { connect } from 'node:net';
 import { type TestContext, test } from 'node:test';
 import { WebSocket } from 'ws';
+import type { ShownEpic } from '../../../master/io/epicShown.ts';
 import { EVENTS_EPICS_MAX } from '../../../shared/core/limits.ts';
 import type { EventMessage } from '../../../shared/protocol/api.ts';
 import { serveFake } from './server.ts';
@@ -54,6 +55,21 @@ test('a subscriber gets a snapshot, then what changed', async (t) => {
     changed.epics.map((e) => [e.id, e.rate]),
     [['epic-1', 7]],
   );
+});
+
+test('a gather is told as by every call: running with its responses, and at its end with the link of its result', async (t) => {
+  const served = await serveFake(t);
+  const { id, gather } = await served.api.gather({ work: 'quotes', input: null });
+  const { next } = subscribe(t, served, `?epic=${id}`);
+  const told = async () => {
+    const { status, state, 'responses-received': responses, links } = (await next()).epics[0] as ShownEpic;
+    return { status, state, responses, result: links.result };
+  };
+  const result = `/v1/epics/${id}/result`;
+  assert.deepEqual(await told(), { status: 'running', state: 'scattering', responses: 0, result });
+  assert.ok(gather);
+  served.api.change(id, { state: 'finished', gather: { ...gather, responses: 3, complete: true } });
+  assert.deepEqual(await told(), { status: 'finished', state: 'finished', responses: 3, result });
 });
 
 test('a subscriber of one epic, by id or name, hears of no other', async (t) => {

@@ -30,7 +30,7 @@ test('asked: 202, Location, status and eta; polled: 200 with responses-received,
   assert.equal(asked.statusCode, 202, asked.body);
   assert.equal(asked.headers.location, '/v1/epics/epic-1');
   const { status, eta, links } = asked.json();
-  assert.deepEqual([status, eta], ['scattering', '2024-01-01T00:00:10.000Z']);
+  assert.deepEqual([status, eta], ['running', '2024-01-01T00:00:10.000Z']);
   assert.deepEqual(links, {
     self: '/v1/epics/epic-1',
     result: '/v1/epics/epic-1/result',
@@ -77,7 +77,7 @@ test('Prefer: wait answers with the result that is there in time, and 202 where 
   assert.equal(done.headers['content-location'], '/v1/epics/epic-1/result');
   api.onAsked = () => {};
   const late = await app.inject(ask({ input: null }, { prefer: 'wait=0' }));
-  assert.deepEqual([late.statusCode, late.json().status], [202, 'scattering']);
+  assert.deepEqual([late.statusCode, late.json().status], [202, 'running']);
   assert.equal(late.headers['preference-applied'], 'wait=0');
   const other = await app.inject(ask({ input: null }, { prefer: 'handling=lenient' }));
   assert.deepEqual([other.statusCode, other.headers['preference-applied']], [202, undefined]);

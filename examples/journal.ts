@@ -1,7 +1,7 @@
-/** What the journal of a stopped master tells of one order. */
-import type { EpicRecord } from '../../master/core/records.ts';
-import { SqliteStore } from '../../master/io/stores/sqlite.ts';
-import { eachOf } from '../../shared/core/intervalSet.ts';
+/** What the journal of a stopped master tells of one epic. */
+import type { EpicRecord } from '../master/core/records.ts';
+import { SqliteStore } from '../master/io/stores/sqlite.ts';
+import { eachOf } from '../shared/core/intervalSet.ts';
 
 export type Told = {
   /** Appends in which answers became durable, each with many. */
@@ -9,7 +9,7 @@ export type Told = {
   /** Answers that became durable, and how many of them were of an item that had one. */
   answered: number;
   twice: number;
-  /** Times that the answers were folded, and that the order was finished. */
+  /** Times that the answers were folded, and that the epic was finished. */
   folded: number;
   finished: number;
 };
