@@ -92,6 +92,7 @@ export async function startMaster(config: MasterConfig): Promise<RunningMaster> 
   const story = new StoryLog(log, runtime.inside().state.sessions);
   const delivered = (epic: string): void => runtime.delivered(epic);
   const returns = new Returns({ addresses, clock: systemClock, log, delivered });
+  runtime.depths.watchReturns(() => returns.depth);
   runtime.observe(both(metrics, story, (epic) => owe(runtime, returns, epic)));
   story.open();
   const noLink = bus.kind === 'nats' ? { noLink: NO_LINK } : {};

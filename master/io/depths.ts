@@ -10,6 +10,7 @@ import {
   PEER_BUFFER_BYTES_MAX,
   READ_BYTES,
   READ_UNITS_MAX,
+  RETURNS_MAX,
   UNIT_BYTES_MAX,
 } from '../../shared/core/limits.ts';
 import type { Bus } from '../../shared/io/bus.ts';
@@ -21,6 +22,7 @@ export class Depths {
   readonly #state: MasterState;
   readonly #bus: Bus;
   readonly #queues = new Map<string, Depth>();
+  #owed = (): number => 0;
 
   constructor(state: MasterState, bus: Bus) {
     this.#state = state;
@@ -33,9 +35,15 @@ export class Depths {
     this.#note('waiting_messages', messages, JOURNAL_RECORDS_MAX);
   }
 
+  /** Has the queue of who is still to be told of an end watched, too. */
+  watchReturns(owed: () => number): void {
+    this.#owed = owed;
+  }
+
   /** Notes what costs a look at every peer or epic, now and then, and how many asks for a brief wait. */
   sample(briefAsks: number): void {
     this.#note('brief_asks', briefAsks, BRIEF_ASKS_MAX);
+    this.#note('owed_returns', this.#owed(), RETURNS_MAX);
     this.#note('link_bytes', this.#bus.buffered(), this.#linkLimit);
     this.observeEpics();
   }

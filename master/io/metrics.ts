@@ -4,14 +4,22 @@
  * Labels are bounded: never an epic, a worker or a recipient.
  */
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import { countOf } from '../../shared/core/intervalSet.ts';
 import { METRIC_WORKS_MAX } from '../../shared/core/limits.ts';
 import type { Epic } from '../core/epic.ts';
-import type { EpicRecord, Outcome } from '../core/records.ts';
+import type { EpicRecord, EpicRecordOf, Outcome } from '../core/records.ts';
 import type { MasterState } from '../core/state.ts';
 import type { Depth } from './depths.ts';
+import { isComplete } from './gathers.ts';
 
 const OUTCOMES: Outcome[] = ['succeeded', 'failed', 'unknown', 'skipped', 'cancelled', 'missing'];
 const SECONDS = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 30, 120];
+/** Of gathers: from those that are answered at once to those that wait for people. */
+const GATHER_SECONDS = [0.1, 0.5, 1, 5, 10, 30, 60, 120, 300, 900, 3_600, 86_400];
+/** Which answer of a gather an outcome of its units is; what was cancelled is none. */
+const RESPONSES: Partial<Record<Outcome, string>> = {
+  ...{ succeeded: 'answered', skipped: 'answered', failed: 'failed', unknown: 'failed', missing: 'missing' },
+};
 
 /** Gauges of prom-client's own set that are named as counters are; each is there under its right name, too. */
 const MISNAMED = [
@@ -72,6 +80,17 @@ export class MasterMetrics {
     'route',
     'code',
   ]);
+  readonly #gathers = this.#histogram(
+    'gather_duration_seconds',
+    'Time from the submit of a gather to its end, unless it was cancelled',
+    ['gather', 'outcome'],
+    GATHER_SECONDS,
+  );
+  readonly #responses = this.#counter(
+    'gather_responses_total',
+    'Who was asked by gathers, by what came of it',
+    ['gather', 'outcome'],
+  );
   readonly #reconnects = this.#counter('link_reconnects_total', 'Times a lost link was made again', ['link']);
   #isLinked = false;
 
@@ -122,6 +141,10 @@ export class MasterMetrics {
         this.#count(epic);
         this.#counted.delete(epic.id);
         this.#epicsFinished.inc({ work, outcome: record.outcome });
+        this.#gathered(record, epic, work);
+        return;
+      case 'late':
+        this.#responses.inc({ gather: work, outcome: 'late' }, countOf(record.units));
         return;
       default:
         return;
@@ -155,10 +178,20 @@ export class MasterMetrics {
     before.read = read;
     for (const outcome of OUTCOMES) {
       // A resolved unknown stays counted as the unknown that it was.
-      this.#finished.inc({ work, outcome }, Math.max(0, epic.counts[outcome] - before[outcome]));
+      const more = Math.max(0, epic.counts[outcome] - before[outcome]);
+      this.#finished.inc({ work, outcome }, more);
+      const response = RESPONSES[outcome];
+      if (epic.gather && response) this.#responses.inc({ gather: work, outcome: response }, more);
       before[outcome] = Math.max(before[outcome], epic.counts[outcome]);
     }
     this.#counted.set(epic.id, before);
+  }
+
+  #gathered({ outcome: how, wallMs }: EpicRecordOf<'epic-finished'>, epic: Epic, gather: string): void {
+    if (!epic.gather || how === 'cancelled') return;
+    const ended = isComplete(epic) ? 'complete' : 'partial';
+    const outcome = how === 'failed' ? 'failed' : ended;
+    this.#gathers.observe({ gather, outcome }, (wallMs - epic.submittedWallMs) / 1_000);
   }
 
   /** A work's name as a label; names come from whoever submits, so their number is bounded. */
@@ -312,10 +345,10 @@ export class MasterMetrics {
     });
   }
 
-  #histogram<L extends string>(name: string, help: string, labelNames: L[]) {
+  #histogram<L extends string>(name: string, help: string, labelNames: L[], buckets = SECONDS) {
     this.#row(name, 'histogram', labelNames, help);
     const registers = [this.#registry];
-    return new Histogram<L>({ name: `gimmework_${name}`, help, labelNames, registers, buckets: SECONDS });
+    return new Histogram<L>({ name: `gimmework_${name}`, help, labelNames, registers, buckets });
   }
 
   #row(name: string, kind: string, labels: readonly string[], help: string): void {

@@ -7,12 +7,14 @@
  * U1: one attempt of a gather at a time, RETURNS_AT_ONCE of all.
  * U2: `delivered` is called once for each, when nobody is to be told any more: it was told, or given up.
  * U3: a gather is told of for RETURN_FOR_MS from its end, also over a restart.
+ * U4: at most RETURNS_MAX are owed; beyond it whoever has waited longest is given up.
  */
 import {
   RETURN_FOR_MS,
   RETURN_RETRY_FIRST_MS,
   RETURN_RETRY_MAX_MS,
   RETURNS_AT_ONCE,
+  RETURNS_MAX,
 } from '../../shared/core/limits.ts';
 import { backoffMs } from '../../shared/core/retry.ts';
 import type { Clock } from '../../shared/io/clock.ts';
@@ -68,6 +70,7 @@ export class Returns {
     const one: Return = { id, address, body, endMs: endedMs + RETURN_FOR_MS, attempt: 0, cancel: () => {} };
     this.#owed.set(id, one);
     this.#queue.push(one);
+    if (this.#owed.size > RETURNS_MAX) this.#forgetOldest(); // U4
     this.#next();
   }
 
@@ -105,7 +108,7 @@ export class Returns {
     const { clock, log, random = Math.random } = this.#parts;
     const { id, attempt, endMs } = one;
     const story = { epic: id, attempt, why: error instanceof Error ? error.message : String(error) };
-    if (!this.#open) return;
+    if (!this.#open || !this.#owed.has(id)) return;
     const delayMs = backoffMs(BACKOFF, attempt, random());
     if (clock.wallMs() + delayMs > endMs) {
       log.warn('a return address was not told that its gather is over; it is given up', story);
@@ -118,9 +121,22 @@ export class Returns {
     });
   }
 
+  #forgetOldest(): void {
+    const [oldest] = this.#owed.values();
+    if (!oldest) return;
+    const { id, attempt, cancel } = oldest;
+    cancel();
+    const at = this.#queue.indexOf(oldest);
+    if (at >= 0) this.#queue.splice(at, 1);
+    this.#parts.log.warn('too many return addresses are still to be told; one is given up', {
+      epic: id,
+      attempt,
+    });
+    this.#end(oldest, 'given-up');
+  }
+
   #end({ id }: Return, outcome: Told | 'given-up'): void {
-    this.#owed.delete(id);
-    if (this.#open) this.#parts.delivered(id, outcome);
+    if (this.#owed.delete(id) && this.#open) this.#parts.delivered(id, outcome);
   }
 }
 

@@ -215,6 +215,8 @@ export const WAITING_MAX = 10_000;
 export const IDEMPOTENCY_KEY_CHARS_MAX = 255;
 /** Characters of a return address. */
 export const REPLY_TO_CHARS_MAX = 2_048;
+/** Returns that are owed at once: beyond it who has been owed one for longest is given up. */
+export const RETURNS_MAX = 20_000;
 /** Returns that are under way to their addresses at once; the others wait. */
 export const RETURNS_AT_ONCE = 32;
 /** How long one attempt to reach a return address may take. */

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { DEFAULT_SETTINGS, MasterState } from '../../../master/core/state.ts';
 import { Depths } from '../../../master/io/depths.ts';
+import { RETURNS_MAX } from '../../../shared/core/limits.ts';
 import type { Bus } from '../../../shared/io/bus.ts';
 
 test('a step does not ask the link, which looks at every peer; a sample does', () => {
@@ -15,4 +16,15 @@ test('a step does not ask the link, which looks at every peer; a sample does', (
   assert.deepEqual([asked, depths.report().link_bytes?.max], [1, 1]);
   assert.deepEqual(depths.report().journal_records?.depth, 1);
   assert.deepEqual(depths.report().brief_asks?.depth, 3);
+});
+
+test('the queue of returns is watched once there is one', () => {
+  const bus = { kind: 'ws', buffered: () => 0 } as unknown as Bus;
+  const depths = new Depths(new MasterState('m', 1, DEFAULT_SETTINGS, (text) => text), bus);
+  let owed = 4;
+  depths.watchReturns(() => owed);
+  depths.sample(0);
+  owed = 1;
+  depths.sample(0);
+  assert.deepEqual(depths.report().owed_returns, { depth: 1, max: 4, limit: RETURNS_MAX });
 });

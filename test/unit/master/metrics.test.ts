@@ -27,7 +27,19 @@ function started(before: readonly EpicRecord[]) {
     });
     return Object.fromEntries(values);
   };
-  return { see, units };
+  /** What is counted of gathers, by outcome. */
+  const gathers = async (): Promise<Record<string, number>> => {
+    const lines = (await metrics.text()).matchAll(
+      /^gimmework_gather_(responses_total|duration_seconds_(?:sum|count))\{gather="w",outcome="(\w+)"\} ([\d.]+)$/gm,
+    );
+    const short = (name: string): string => name.replace(/_total|duration_seconds_/, '');
+    const counted = [...lines].map(([, name = '', outcome, value]) => [
+      `${short(name)} ${outcome}`,
+      Number(value),
+    ]);
+    return Object.fromEntries(counted.filter(([, value]) => value !== 0)) as Record<string, number>;
+  };
+  return { see, units, gathers };
 }
 
 const source = { type: 'range', from: 0, to: 20 } as const;
@@ -60,4 +72,49 @@ test('of an epic that tries some units of another again only those are read', as
   see({ ...horizon, absent: [0, 2, 4, 10], end: true });
   see({ k: 'settled', epic: 'e', succeeded: [2, 3] });
   assert.deepEqual(await units(), { read: 2, succeeded: 1 });
+});
+
+const asked = { ...submitted, gather: { deadlineMs: 10_000 } } satisfies EpicRecord;
+
+test('of a gather: how long it took, and what came of those asked, late answers too', async () => {
+  const { see, gathers } = started([]);
+  see({ ...asked, wallMs: 1_000 });
+  see({ k: 'scattered', epic: 'e', source, items: 10 });
+  see({ ...horizon, end: true });
+  see({ k: 'settled', epic: 'e', succeeded: [0, 4], skipped: [4, 5], failed: [fault] });
+  assert.deepEqual(await gathers(), { 'responses answered': 5, 'responses failed': 1 });
+  see({ k: 'closing', epic: 'e', reason: 'late', as: 'missing', wallMs: 0 });
+  see({ k: 'settled', epic: 'e', missing: [7, 10, 5, 6] });
+  see({ k: 'folding', epic: 'e' });
+  see({ k: 'late', epic: 'e', units: [7, 9] });
+  see({ k: 'folded', epic: 'e', bytes: 2, hash: 'h' });
+  see({ k: 'epic-finished', epic: 'e', outcome: 'finished', wallMs: 3_500 });
+  see({ k: 'late', epic: 'e', units: [9, 10] });
+  const responses = {
+    'responses answered': 5,
+    'responses failed': 1,
+    'responses missing': 4,
+    'responses late': 3,
+  };
+  assert.deepEqual(await gathers(), { ...responses, 'sum partial': 2.5, 'count partial': 1 });
+});
+
+test('a gather is complete, failed, or cancelled and then not measured; other works are none', async () => {
+  const { see, gathers } = started([]);
+  const scattered: EpicRecord = { k: 'scattered', epic: 'e', source, items: 0 };
+  const drained: EpicRecord = { ...horizon, to: 0, offset: 0, end: true };
+  const run = (epic: string, outcome: 'finished' | 'failed' | 'cancelled', before: EpicRecord[]): void => {
+    const finished: EpicRecord = { k: 'epic-finished', epic, outcome, wallMs: 4_000 };
+    for (const record of [...before, finished]) see({ ...record, epic });
+  };
+  run('a', 'finished', [asked, scattered]);
+  run('b', 'failed', [asked, scattered]);
+  run('c', 'cancelled', [asked, scattered]);
+  run('d', 'finished', [submitted, drained]);
+  assert.deepEqual(await gathers(), {
+    'sum complete': 4,
+    'count complete': 1,
+    'sum failed': 4,
+    'count failed': 1,
+  });
 });

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Told } from '../../../master/io/returnAddresses.ts';
 import { Returns } from '../../../master/io/returns.ts';
-import { RETURN_FOR_MS, RETURNS_AT_ONCE } from '../../../shared/core/limits.ts';
+import { RETURN_FOR_MS, RETURNS_AT_ONCE, RETURNS_MAX } from '../../../shared/core/limits.ts';
 import { FakeClock } from '../../../shared/io/clock.ts';
 import type { EpicStatus } from '../../../shared/protocol/api.ts';
 import { ended, memoryLog, statusOf } from '../http/fakeMaster.ts';
@@ -139,4 +139,30 @@ test('few are told at once, and all in the end; what ends while it closes is not
   for (const end of open) end();
   await settled();
   assert.equal(outcomes.length, count - RETURNS_AT_ONCE, 'they are owed to the next master');
+});
+
+test('of too many that are owed the oldest is given up, wherever it is, and told of once', async () => {
+  const { returns, outcomes, sent, settled, answers } = rig();
+  let tell = (_told: Told): void => {};
+  answers(() => new Promise((resolve) => (tell = resolve)));
+  for (let i = 0; i <= RETURNS_MAX; i++) returns.owe(gather(`g${i}`));
+  assert.deepEqual([returns.depth, outcomes], [RETURNS_MAX, [['g0', 'given-up']]]);
+  returns.owe(gather('last'));
+  assert.deepEqual([returns.depth, outcomes.at(-1)], [RETURNS_MAX, ['g1', 'given-up']]);
+  assert.equal(sent.length, RETURNS_AT_ONCE);
+  tell('told'); // Of the last that is under way: one more is begun.
+  await settled();
+  assert.deepEqual(outcomes.slice(2), [[`g${RETURNS_AT_ONCE - 1}`, 'told']]);
+  returns.close();
+});
+
+test('one that is given up while it is under way is not told of again', async () => {
+  const { returns, outcomes, settled, answers } = rig();
+  let tell = (_told: Told): void => {};
+  answers((id) => (id === 'g0' ? new Promise((resolve) => (tell = resolve)) : new Promise(() => {})));
+  for (let i = 0; i <= RETURNS_MAX; i++) returns.owe(gather(`g${i}`));
+  tell('told');
+  await settled();
+  assert.deepEqual(outcomes, [['g0', 'given-up']]);
+  returns.close();
 });
