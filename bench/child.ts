@@ -7,13 +7,23 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
+import { treeCpuMs } from './processTree.ts';
 
-export type ChildOptions = { name: string; command: string; args: readonly string[]; cwd?: string };
+export type ChildOptions = {
+  name: string;
+  command: string;
+  args: readonly string[];
+  cwd?: string;
+  /** Beside what the benchmark itself has. */
+  env?: Readonly<Record<string, string>>;
+  /** Whom it runs as, if not as the benchmark. */
+  user?: { uid: number; gid: number } | undefined;
+  /** What `kill` sends, where a process takes something with it only if it is asked. Defaults to SIGKILL. */
+  killedBy?: NodeJS.Signals;
+};
 
 const STDERR_LINES_KEPT = 50;
 const PATIENCE_MS = 15_000;
-/** Linux counts CPU time for its readers in hundredths of a second, whatever the kernel was built with. */
-const MS_PER_TICK = 10;
 
 export class Child {
   readonly name: string;
@@ -24,15 +34,18 @@ export class Child {
   readonly #process: ChildProcess;
   readonly #lines: AsyncIterator<string, undefined>;
   readonly #stderr: string[] = [];
+  readonly #killedBy: NodeJS.Signals;
   #isTold = false;
   #isGone = false;
 
-  constructor({ name, command, args, cwd }: ChildOptions) {
+  constructor({ name, command, args, cwd, env, user, killedBy = 'SIGKILL' }: ChildOptions) {
     this.name = name;
+    this.#killedBy = killedBy;
     this.#process = spawn(command, args, {
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
       ...(cwd === undefined ? {} : { cwd }),
-      env: ownEnvironment(),
+      ...user,
+      env: { ...ownEnvironment(), ...env },
       // Ctrl-C reaches the benchmark only, which ends its children.
       detached: true,
     });
@@ -73,11 +86,9 @@ export class Child {
     this.#process.on('message', listener);
   }
 
-  /** CPU time used so far, user and system, all threads; to 10 ms. */
+  /** CPU time that it and what it started used so far; to 10 ms. */
   cpuMs(): number {
-    const stat = readFileSync(`/proc/${this.pid}/stat`, 'utf8');
-    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-    return (Number(fields[11]) + Number(fields[12])) * MS_PER_TICK;
+    return treeCpuMs(this.pid);
   }
 
   /** The most memory it ever had resident. */
@@ -118,7 +129,7 @@ export class Child {
   /** Ends it at once. */
   kill(): void {
     this.#isTold = true;
-    if (!this.#isGone) this.#process.kill('SIGKILL');
+    if (!this.#isGone) this.#process.kill(this.#killedBy);
   }
 }
 

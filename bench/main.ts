@@ -18,13 +18,14 @@ import { memory } from './memory.ts';
 import { newsletter } from './newsletter.ts';
 import { type BenchOptions, readOptions, USAGE } from './options.ts';
 import { parked } from './parked.ts';
+import { peers } from './peers.ts';
 import { Place } from './place.ts';
 import { recovery } from './recovery.ts';
 import { scale } from './scale.ts';
 import { sessions } from './sessions.ts';
 
 const BENCHMARKS: ReadonlyMap<string, Benchmark> = new Map(
-  Object.entries({ dispatch, memory, newsletter, parked, recovery, scale, sessions }),
+  Object.entries({ dispatch, memory, newsletter, parked, peers, recovery, scale, sessions }),
 );
 
 async function main(args: readonly string[]): Promise<number> {

@@ -20,10 +20,10 @@ export type BenchOptions = {
   profile: boolean;
   /** Folder that gets the JSON of the run and its CPU profiles. */
   out: string;
-  /** dispatch: jobs of one BullMQ run, its concurrency, and whether it is run at all. */
-  peers: boolean;
-  peerUnits: number;
-  concurrency: number;
+  /** peers: units of one run of each peer, which of them, and whether docs/ gets the outcome. */
+  peerUnits: number | undefined;
+  only: readonly string[] | undefined;
+  docs: boolean;
   /** memory: units of the smaller run; memory and recovery: where units come from. */
   base: number;
   source: 'upload' | 'range';
@@ -36,7 +36,8 @@ export type BenchOptions = {
 };
 
 export const USAGE = `npm run bench -- <name> [options]
-  dispatch     units that do nothing: the cost of pulling, beside BullMQ
+  dispatch     units that do nothing: the cost of pulling
+  peers        the same, and a newsletter, beside other queues (npm run bench:peers)
   memory       a master's memory and queues under 5,000,000 units, beside 50,000
   parked       a master while 100,000 of 2,100,000 units wait two hours, and its restart
   recovery     a master killed at 90 % of 10,000,000 units, and the one that goes on
@@ -45,16 +46,16 @@ export const USAGE = `npm run bench -- <name> [options]
   sessions     a master's cost per unit with 200 worker sessions, beside 2
 
   --units N        units of the (larger) run
-  --runs N         repetitions of dispatch, memory, parked and sessions (3)
+  --runs N         repetitions of dispatch, memory, parked, peers and sessions (3)
   --workers N      worker processes (2; scale and sessions: 8, at most)
   --slots N        slots of each (16; scale: 4)
   --link KIND      ws or nats (ws; scale and sessions: nats)
   --assert         exit 1 when a promise is not kept; docs/BENCHMARKS.md names them
   --profile        CPU profiles of the master and one worker: the 20 highest self times (not scale)
   --out DIR        folder for the JSON and the profiles (bench/results)
-  --no-peers       dispatch: without BullMQ
-  --peer-units N   dispatch: jobs of one BullMQ run (60,000)
-  --concurrency N  dispatch: concurrency of one BullMQ process (50)
+  --peer-units N   peers: units of one run of a peer (each its own, some seconds of work)
+  --only NAMES     peers: only beside these, by comma, such as bullmq,newsletter
+  --docs           peers: the tables and the plot go into docs/, too
   --base N         memory: units of the smaller run (50,000)
   --delay MS       parked: how long they wait (7,200,000); up to 120,000 it is waited for
   --source KIND    memory, recovery: upload (default) or range
@@ -89,9 +90,9 @@ export function readOptions(args: readonly string[]): { name: string; options: B
       assert: values.assert,
       profile: values.profile,
       out: resolve(values.out),
-      peers: !values['no-peers'],
-      peerUnits: count('peer-units', values['peer-units']),
-      concurrency: count('concurrency', values.concurrency),
+      peerUnits: values['peer-units'] === undefined ? undefined : count('peer-units', values['peer-units']),
+      only: values.only?.split(','),
+      docs: values.docs,
       base: count('base', values.base),
       source,
       sessions: count('sessions', values.sessions),
@@ -115,9 +116,9 @@ function parsed(args: readonly string[]) {
         assert: { type: 'boolean', default: false },
         profile: { type: 'boolean', default: false },
         out: { type: 'string', default: RESULTS },
-        'no-peers': { type: 'boolean', default: false },
-        'peer-units': { type: 'string', default: '60000' },
-        concurrency: { type: 'string', default: '50' },
+        'peer-units': { type: 'string' },
+        only: { type: 'string' },
+        docs: { type: 'boolean', default: false },
         base: { type: 'string', default: '50000' },
         source: { type: 'string', default: 'upload' },
         sessions: { type: 'string', default: '200' },

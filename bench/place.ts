@@ -6,7 +6,8 @@
  * L1: whatever ends the benchmark, no process and no folder is left.
  */
 import { spawnSync } from 'node:child_process';
-import { copyFileSync, mkdirSync, rmSync } from 'node:fs';
+import { copyFileSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Child, type ChildOptions } from './child.ts';
@@ -18,6 +19,7 @@ export const CACHE = join(ROOT, '.cache');
 export class Place {
   readonly folder = join(CACHE, 'bench', String(process.pid));
   readonly #children: Child[] = [];
+  readonly #shared: string[] = [];
   #folders = 0;
 
   constructor() {
@@ -47,6 +49,13 @@ export class Place {
     return path;
   }
 
+  /** The same where any user gets to it, which may be denied on the way to the sources. */
+  sharedFolder(): string {
+    const path = mkdtempSync(join(tmpdir(), 'gimmework-bench-'));
+    this.#shared.push(path);
+    return path;
+  }
+
   start(options: ChildOptions): Child {
     const child = new Child(options);
     this.#children.push(child);
@@ -62,6 +71,8 @@ export class Place {
   /** L1: for any way out, since it waits for nothing. */
   leave(): void {
     for (const child of this.#children) child.kill();
-    rmSync(this.folder, { recursive: true, force: true, maxRetries: 5 });
+    for (const path of [this.folder, ...this.#shared]) {
+      rmSync(path, { recursive: true, force: true, maxRetries: 5 });
+    }
   }
 }

@@ -39,7 +39,7 @@ type MemoryRun = EpicRun & { masterBytes: number; workerBytes: number[]; queues:
 
 describe('dispatch', () => {
   test('runs whole epics on fresh processes and says rate and cost', LIMIT, async () => {
-    const { code, stdout, stderr } = await bench('dispatch', '--units', '5000', '--runs', '2', '--no-peers');
+    const { code, stdout, stderr } = await bench('dispatch', '--units', '5000', '--runs', '2');
     assert.equal(code, 0, stderr);
     assert.match(stdout, /^units\/s +median +min +max$/m);
     assert.match(stdout, /^gimmework( +[\d,]+){3}$/m);
@@ -60,22 +60,8 @@ describe('dispatch', () => {
     }
   });
 
-  test('does not take a promise for kept that was not measured', LIMIT, async () => {
-    const { code, stderr } = await bench(
-      'dispatch',
-      '--units',
-      '10',
-      '--runs',
-      '1',
-      '--no-peers',
-      '--assert',
-    );
-    assert.equal(code, 1);
-    assert.match(stderr, /^✗ BullMQ's rate was not measured$/m);
-  });
-
   test('leaves nothing when it is interrupted', LIMIT, async () => {
-    const child = start('dispatch', '--units', '1000', '--runs', '1000', '--no-peers');
+    const child = start('dispatch', '--units', '1000', '--runs', '1000');
     let said = '';
     for await (const chunk of child.stderr ?? []) {
       said += String(chunk);
