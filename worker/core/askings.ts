@@ -40,8 +40,7 @@ export class Askings {
   }
 
   forget(unit: number): void {
-    this.#asking.delete(unit);
-    this.#toAsk.remove(unit, unit + 1);
+    if (this.#asking.delete(unit)) this.#toAsk.remove(unit, unit + 1);
   }
 
   /** The link was made again: all of them are told anew. */
@@ -78,7 +77,7 @@ export class Askings {
   answer(unit: number, at: number, allowed: boolean): Run | undefined {
     const asking = this.#asking.get(unit);
     if (!asking || at < asking.askedAt) return undefined; // K1
-    this.#asking.delete(unit);
+    this.forget(unit);
     const { run, want } = asking;
     // Where its state is durable, what was begun before is over: only what is begun now is in doubt after a crash.
     run.begun = allowed && want.effect;

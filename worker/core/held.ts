@@ -10,22 +10,43 @@ import { Outcomes } from './outcomes.ts';
 import { type Attempts, attemptsWith, decodeState, NO_ATTEMPTS } from './stepState.ts';
 
 /** One unit being run, or waiting to be. */
-export type Run = {
+export class Run {
   readonly held: Held;
   readonly unit: number;
-  readonly bytes: Uint8Array;
-  attempts: Attempts;
+  attempts: Attempts = NO_ATTEMPTS;
   /** Where it goes on: at a step, given this. Undefined before its first step, and while one runs. */
-  state: { index: number; input?: unknown } | undefined;
+  state: { index: number; input?: unknown } | undefined = undefined;
   /** The last state of it that the master has, and the step that it begins. */
-  kept: { readonly step: number; readonly bytes: Uint8Array } | undefined;
+  kept: { readonly step: number; readonly bytes: Uint8Array } | undefined = undefined;
   /** The state that it was granted with is none. */
-  readonly isUnreadable: boolean;
+  isUnreadable = false;
   /** Its at-most-once effect was allowed and is not known to have failed. */
-  begun: boolean;
+  begun = false;
   /** Its outcome is decided elsewhere: it may end, but not be tried again here. */
-  stopped: boolean;
-};
+  stopped = false;
+  readonly #units: UnitBytes;
+  readonly #position: number;
+
+  /** `position` is that of its bytes among `units`: a view of them is made only for who wants it. */
+  constructor(held: Held, unit: number, units: UnitBytes, position: number) {
+    this.held = held;
+    this.unit = unit;
+    this.#units = units;
+    this.#position = position;
+  }
+
+  get bytes(): Uint8Array {
+    return this.#units.at(this.#position);
+  }
+
+  /** Its bytes as text, with U+FFFD where they are not UTF-8. */
+  get text(): string {
+    return this.#units.text(this.#position);
+  }
+}
+
+/** How a unit that has run before goes on; `state` is the position of its state in the payload. */
+type Again = { attempt: number; step: number; state: number | undefined };
 
 export class Held {
   readonly epic: string;
@@ -46,6 +67,7 @@ export class Held {
   readonly units: IntervalSet;
   /** Not yet started. */
   readonly pending: IntervalSet;
+  /** All but the one that was started last of all (`holdings.ts`). */
   readonly running = new Map<number, Run>();
   readonly asks = new Askings();
   readonly fresh = new Outcomes();
@@ -55,8 +77,7 @@ export class Held {
   /** Belongs to whoever runs its units: what is the same for all of them. */
   context: unknown;
   readonly #steps: readonly StepManifest[];
-  /** `state` is the position of its state in the payload. */
-  readonly #again = new Map<number, { attempt: number; step: number; state: number | undefined }>();
+  readonly #again = new Map<number, Again>();
   readonly #bytes: UnitBytes;
   // The range that the last started unit was in, and the position of its first unit in the payload.
   #range = 0;
@@ -89,22 +110,20 @@ export class Held {
     const unit = this.pending.first;
     if (unit === undefined) return undefined;
     this.pending.remove(unit, unit + 1);
+    const run = new Run(this, unit, this.#bytes, this.#positionOf(unit));
     const again = this.#again.get(unit);
-    const kept = again?.state === undefined ? undefined : this.#bytes.at(again.state);
-    const state = kept && decodeState(kept);
-    const run: Run = {
-      held: this,
-      unit,
-      bytes: this.#bytes.at(this.#positionOf(unit)),
-      attempts: again ? attemptsWith(state?.attempts ?? NO_ATTEMPTS, again.step, again.attempt) : NO_ATTEMPTS,
-      state: state && state.step > 0 ? { index: state.step, input: state.input } : undefined,
-      kept: kept && state && { step: state.step, bytes: kept },
-      isUnreadable: kept !== undefined && state === undefined,
-      begun: false,
-      stopped: false,
-    };
-    this.running.set(unit, run);
+    if (again) this.#resume(run, again);
     return run;
+  }
+
+  /** Has a unit go on where it was when its last holder told of it. */
+  #resume(run: Run, { attempt, step, state: position }: Again): void {
+    const kept = position === undefined ? undefined : this.#bytes.at(position);
+    const state = kept && decodeState(kept);
+    run.attempts = attemptsWith(state?.attempts ?? NO_ATTEMPTS, step, attempt);
+    if (state && state.step > 0) run.state = { index: state.step, input: state.input };
+    if (kept && state) run.kept = { step: state.step, bytes: kept };
+    run.isUnreadable = kept !== undefined && state === undefined;
   }
 
   /** Whether a step from number `from` on, and before number `to`, has an at-most-once effect. */

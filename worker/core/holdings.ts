@@ -33,6 +33,8 @@ export class Holdings {
   #units = 0;
   #pending = 0;
   #running = 0;
+  /** The run that was started last, until it ends or another starts: most end at once, and are never listed. */
+  #latest: Run | undefined;
   readonly #keyOf: KeyOf;
 
   constructor(keyOf: KeyOf) {
@@ -72,10 +74,11 @@ export class Holdings {
 
   /** Starts a run whose delay is over, or else the next pending unit of a grant that may start. */
   start(mayStart: (held: Held) => boolean): Run | undefined {
+    this.#list();
     const resumed = this.waiting.next();
     if (resumed) {
       this.#running += 1;
-      resumed.held.running.set(resumed.unit, resumed);
+      this.#latest = resumed;
       return resumed;
     }
     const first = this.#queue[0];
@@ -86,6 +89,7 @@ export class Holdings {
     if (held.pending.isEmpty) this.#unqueue(held);
     this.#pending -= 1;
     this.#running += 1;
+    this.#latest = run;
     return run;
   }
 
@@ -184,6 +188,7 @@ export class Holdings {
   /** Stops units of an epic: hands back what is not running, returns what is. */
   abort(epic: string, units: Ranges | undefined, nowMs: number): Run[] {
     const stopped: Run[] = [];
+    this.#list();
     for (const held of this.#grants.values()) {
       if (held.epic !== epic) continue;
       const theirs = units ?? held.units.ranges();
@@ -243,8 +248,15 @@ export class Holdings {
     if (held.units.isEmpty) this.#grants.delete(`${held.term}.${held.n}`);
   }
 
+  /** Puts the latest run among those of its grant. */
+  #list(): void {
+    if (this.#latest) this.#latest.held.running.set(this.#latest.unit, this.#latest);
+    this.#latest = undefined;
+  }
+
   #end(run: Run): void {
-    run.held.running.delete(run.unit);
+    if (run === this.#latest) this.#latest = undefined;
+    else run.held.running.delete(run.unit);
     run.held.asks.forget(run.unit);
     this.#running -= 1;
   }

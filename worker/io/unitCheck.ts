@@ -13,7 +13,7 @@ export function checkUnit(
   prepared: Ready,
   run: Run,
 ): ParsedUnit | PromiseLike<ParsedUnit> {
-  const parsed = prepared.parser.parse(run.bytes, run.unit);
+  const parsed = prepared.parser.parse(run);
   const { schema } = work.options;
   if (!parsed.ok || !schema) return parsed;
   const record = `record ${run.unit + 1}`;

@@ -9,7 +9,7 @@ export function unitKey(work: WorkDefinition, prepared: Prepared, run: Run): str
   const { key, schema } = work.options;
   if (!key || !prepared.ok) return undefined;
   try {
-    const parsed = prepared.parser.parse(run.bytes, run.unit);
+    const parsed = prepared.parser.parse(run);
     if (!parsed.ok) return undefined;
     // A bad unit has a name too, and a schema that answers later is not waited for: then it is named as it came.
     const checked: unknown = schema?.['~standard'].validate(parsed.value);
