@@ -2,7 +2,8 @@
  * A cluster is a master and its workers as real processes on this machine, linked over WebSocket or NATS, and one
  * epic run on it. Owns the start, the measuring and the stop; what is measured is the benchmark's business.
  */
-import { basename, dirname } from 'node:path';
+import { readdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
 import { performance } from 'node:perf_hooks';
 import { setTimeout as pause } from 'node:timers/promises';
 import { Client, type Epic, type EpicStatus, type Submit } from '../client/index.ts';
@@ -24,7 +25,7 @@ export type ClusterOptions = {
   workerArgs?: readonly string[];
   /** Processes of so many sessions, which run the work that does nothing, instead of `gimme worker`. */
   sessionsEach?: number;
-  /** Path and prefix of the CPU profiles of the master and of the first worker (`profilePath`). */
+  /** Path and prefix of the folders of the CPU profiles of the master and of the first worker (`profilePath`). */
   profiles?: string;
 };
 
@@ -287,15 +288,19 @@ export function assertSucceeded(last: EpicStatus, units: number): void {
   throw new Error(`the epic is ${last.state}, not finished with ${units} succeeded: ${JSON.stringify(last)}`);
 }
 
-/** The file of a process's CPU profile. */
+/** The file of a process's CPU profile: that of its main thread, since each thread leaves one. */
 export function profilePath(profiles: string, name: 'master' | 'worker'): string {
-  return `${profiles}-${name}.cpuprofile`;
+  const folder = `${profiles}-${name}`;
+  const file = readdirSync(folder).find((path) => /\.\d+\.0\.\d+\.cpuprofile$/.test(path));
+  if (file === undefined) throw new Error(`the ${name} left no profile in ${folder}`);
+  return join(folder, file);
 }
 
 function profileArgs(profiles: string | undefined, name: 'master' | 'worker'): string[] {
   if (profiles === undefined) return [];
-  const path = profilePath(profiles, name);
-  return ['--cpu-prof', `--cpu-prof-dir=${dirname(path)}`, `--cpu-prof-name=${basename(path)}`];
+  const folder = `${profiles}-${name}`;
+  rmSync(folder, { recursive: true, force: true });
+  return ['--cpu-prof', `--cpu-prof-dir=${folder}`];
 }
 
 function since(before: CpuMs, after: CpuMs): CpuMs {
