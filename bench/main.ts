@@ -14,6 +14,7 @@ import { GimmeError } from '../shared/core/errors.ts';
 import { VERSION } from '../shared/io/version.ts';
 import type { Benchmark, Verdict } from './benchmark.ts';
 import { dispatch } from './dispatch.ts';
+import { limit } from './limit.ts';
 import { memory } from './memory.ts';
 import { newsletter } from './newsletter.ts';
 import { type BenchOptions, readOptions, USAGE } from './options.ts';
@@ -25,7 +26,7 @@ import { scale } from './scale.ts';
 import { sessions } from './sessions.ts';
 
 const BENCHMARKS: ReadonlyMap<string, Benchmark> = new Map(
-  Object.entries({ dispatch, memory, newsletter, parked, peers, recovery, scale, sessions }),
+  Object.entries({ dispatch, limit, memory, newsletter, parked, peers, recovery, scale, sessions }),
 );
 
 async function main(args: readonly string[]): Promise<number> {

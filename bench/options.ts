@@ -38,6 +38,7 @@ export type BenchOptions = {
 export const USAGE = `npm run bench -- <name> [options]
   dispatch     units that do nothing: the cost of pulling
   peers        the same, and a newsletter, beside other queues (npm run bench:peers)
+  limit        the same beside a bare pull loop over the same links, NATS and WebSocket
   memory       a master's memory and queues under 5,000,000 units, beside 50,000
   parked       a master while 100,000 of 2,100,000 units wait two hours, and its restart
   recovery     a master killed at 90 % of 10,000,000 units, and the one that goes on
@@ -46,7 +47,7 @@ export const USAGE = `npm run bench -- <name> [options]
   sessions     a master's cost per unit with 200 worker sessions, beside 2
 
   --units N        units of the (larger) run
-  --runs N         repetitions of dispatch, memory, parked, peers and sessions (3)
+  --runs N         repetitions of dispatch, limit, memory, parked, peers and sessions (3)
   --workers N      worker processes (2; scale and sessions: 8, at most)
   --slots N        slots of each (16; scale: 4)
   --link KIND      ws or nats (ws; scale and sessions: nats)
