@@ -10,6 +10,7 @@ import { IntervalSet } from '../../shared/core/intervalSet.ts';
 import {
   CONTROL_ATTEMPTS_MAX,
   CONTROL_RETRY_FIRST_MS,
+  FOLD_OFFER_MS,
   RETRY_DELAY_MS_MAX,
   UNIT_BYTES_MAX,
 } from '../../shared/core/limits.ts';
@@ -37,17 +38,33 @@ function lackedBy({ epic }: LiveEpic): Control | undefined {
   return gather.phase === 'fold' && gather.result === undefined ? 'fold' : undefined;
 }
 
-/** What of it is to be run now. No pause holds up the fold of what its deadline has closed (G7). */
-function wantedOf(live: LiveEpic): Control | undefined {
-  const { paused, closing } = live.epic;
-  return paused === undefined || closing !== undefined ? lackedBy(live) : undefined;
+/** What of it is to be run now. No pause holds up a fold whose deadline has passed (G7). */
+function wantedOf(s: MasterState, live: LiveEpic): Control | undefined {
+  const { paused, closing, gather } = live.epic;
+  const lacked = lackedBy(live);
+  if (paused === undefined || closing !== undefined) return lacked;
+  return lacked === 'fold' && gather && s.now.wallMs >= gather.deadlineWallMs ? lacked : undefined;
+}
+
+/** Fails a gather whose fold nobody has offered to run for FOLD_OFFER_MS, once its deadline has passed (G7). */
+export function endUnoffered(s: MasterState, live: LiveEpic): void {
+  const { control, epic } = live;
+  if (lackedBy(live) !== 'fold' || control.grant || s.isOffered(live)) {
+    control.unofferedAtMs = undefined;
+    return;
+  }
+  control.unofferedAtMs ??= s.listenedMs;
+  const isPatient = s.listenedMs - control.unofferedAtMs < FOLD_OFFER_MS;
+  if (isPatient || s.now.wallMs < (epic.gather?.deadlineWallMs ?? 0)) return;
+  const why = `for ${FOLD_OFFER_MS / 1_000} s no worker has offered ${epic.work}, in the version that it began with`;
+  fail(s, live, 'fold_not_offered', why);
 }
 
 /** Grants what is wanted of control to sessions with credit. */
 export function grantControls(s: MasterState): void {
   if (s.stalled || s.linkFull) return;
   for (const live of s.gathers) {
-    const kind = wantedOf(live);
+    const kind = wantedOf(s, live);
     if (!kind || live.control.grant || live.control.retryAtMs > s.listenedMs) continue;
     if (!live.epic.manifest && !freeze(s, live)) continue;
     for (const session of s.hungry) {

@@ -23,7 +23,7 @@ export class GatherState {
   readonly to = new Map<string, IntervalSet>();
   /** Units without an answer when intake ended. */
   readonly missing = new IntervalSet();
-  /** Those among them that answered too late. */
+  /** Those of them that answered too late, and unknown ones that did once its fold had begun. */
   readonly late = new IntervalSet();
   /** Its value, kept like a brief. */
   result: { bytes: number; hash: string } | undefined;

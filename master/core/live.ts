@@ -40,9 +40,17 @@ export function grantKey(term: number, n: number): number {
 }
 
 /** Nobody runs the scatter or fold yet. */
-export function freshControl(): { grant: Grant | undefined; attempt: number; retryAtMs: number } {
-  return { grant: undefined, attempt: 1, retryAtMs: 0 };
+export function freshControl(): LiveControl {
+  return { grant: undefined, attempt: 1, retryAtMs: 0, unofferedAtMs: undefined };
 }
+
+/** Who runs the scatter or fold, as which attempt, and the listening times of the next and since when nobody offers it. */
+type LiveControl = {
+  grant: Grant | undefined;
+  attempt: number;
+  retryAtMs: number;
+  unofferedAtMs: number | undefined;
+};
 
 /** The bytes of an extent, and what is known of its reading. */
 type Loaded = {
@@ -76,7 +84,6 @@ export class LiveEpic {
   readonly epic: Epic;
   readonly ready = new IntervalSet();
   readonly grants = new Set<Grant>();
-  /** Who runs its scatter or fold, as which attempt, and the listening time of the next. */
   control = freshControl();
   /** Units in grants. */
   leased = 0;

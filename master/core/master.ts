@@ -24,7 +24,14 @@ import {
   worksWanting,
 } from './availability.ts';
 import { cancel, closeOverdue } from './closing.ts';
-import { type ControlToken, grantControls, refuseControl, takeFolded, takeScattered } from './control.ts';
+import {
+  type ControlToken,
+  endUnoffered,
+  grantControls,
+  refuseControl,
+  takeFolded,
+  takeScattered,
+} from './control.ts';
 import { dispatch } from './dispatch.ts';
 import { finishIfDone } from './finishing.ts';
 import { keepTime, nextDeadline, reissue, takeDelivered } from './gathering.ts';
@@ -254,6 +261,7 @@ export class Master {
       closeOverdue(s, live);
       endRecovery(s, live);
       reissue(s, live);
+      endUnoffered(s, live);
       if (isDue(s, live) || live.readFault || live.epic.gather) s.touched.add(live);
     }
     recall(s);

@@ -216,13 +216,15 @@ function takeSuccess(s: MasterState, about: Case, units: Ranges, outcome: 'succe
     const more = answered.length > 0 ? { answered } : {};
     s.settle(about.live, { by: about.by, [outcome]: settling, ...more });
   }
-  const late = about.live.epic.gather?.answeredLate(units) ?? [];
-  if (late.length > 0) s.record({ k: 'late', epic, units: late });
-  if (outcome === 'skipped') return;
-  const certain = resolvable(about, units);
-  if (certain.length === 0) return;
-  // A fold may have begun with the answers that there were.
-  const answered = about.live.epic.gather?.phase === 'fold' ? [] : answeredOf(about, certain);
+  const { gather } = about.live.epic;
+  const certain = outcome === 'succeeded' ? resolvable(about, units) : [];
+  // A fold is told of unknown ones as of missing ones: what they answer once it has begun comes too late.
+  const isFrozen = gather?.phase === 'fold';
+  const late = IntervalSet.of(gather?.answeredLate(units) ?? []);
+  if (isFrozen) late.addAll(gather.late.missingFrom(certain));
+  if (!late.isEmpty) s.record({ k: 'late', epic, units: late.ranges() });
+  if (certain.length === 0 || isFrozen) return;
+  const answered = answeredOf(about, certain);
   const more = answered.length > 0 ? { answered } : {};
   s.record({ k: 'resolved', epic, by: about.by, succeeded: certain, ...more });
 }

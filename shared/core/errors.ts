@@ -82,6 +82,12 @@ export const ERRORS = {
     false,
     'The answers are kept (`gimme epic results`); correct the fold as the message says and ask again.',
   ),
+  fold_not_offered: row(
+    409,
+    5,
+    false,
+    'The answers are kept (`gimme epic results`); start a worker that offers the gather and ask again.',
+  ),
   // Nodes
   port_taken: row(500, 1, false, 'Stop what listens there or choose another address with --listen.'),
   master_unreachable: row(

@@ -97,6 +97,8 @@ export const CONTROL_RETRY_FIRST_MS = 1_000;
 export const CONTROL_ATTEMPTS_MAX = 5;
 /** How long a fold may take, and a scatter for its next item, before it is stopped and tried again. */
 export const CONTROL_TIMEOUT_MS = 60_000;
+/** How long a fold waits for a worker that offers its gather, once no more answers are taken. */
+export const FOLD_OFFER_MS = 60_000;
 /** How long a finished epic is kept. */
 export const RETENTION_MS = 7 * 24 * 3_600_000;
 /** Finished epics that are kept, however young. */

@@ -52,6 +52,7 @@ const GATHER_FAILED = [
   'bad_scatter',
   'scatter_failed',
   'fold_failed',
+  'fold_not_offered',
 ] as const;
 const DURABLE = ['disk_full', 'store_failed'] as const;
 const stream: Schema = { type: 'string' };

@@ -6,7 +6,7 @@
  * F3: intake ends at the deadline, or with enough answers, also after a crash.
  * F4: a unit that succeeded while answers were taken has its own answer recorded, once; a fold is given exactly
  *     these and is told exactly what is missing; its value is what the newest fold made of them.
- * F5: a late answer is counted once, of a unit that is missing, and changes nothing else.
+ * F5: a late answer is counted once, of a unit that is missing, or unknown while it is folded, and changes nothing else.
  * F6: it finishes only with the answers that it needs, and fails for want of them only without.
  */
 import type { EpicRecord, EpicRecordOf } from '../../master/core/records.ts';
@@ -57,11 +57,12 @@ export class GatherCheck {
   }
 
   /** A control grant is sent. `input` is what it is given. */
-  control(session: string, { term, n, control }: Work, input: string): void {
+  control(session: string, { term, n, control }: Work, input: string, wallMs: number): void {
     const { isFolding, items, isClosing, isPaused, counts } = this.#parts.decided();
     this.#newest = tokenOf({ session, term, n });
-    // No pause holds up the fold of what its deadline has closed.
-    if (isPaused && !isClosing)
+    // No pause holds up the fold of what its deadline has closed, or that has passed it.
+    const isPastDeadline = isFolding && this.#lateMs(wallMs) >= 0;
+    if (isPaused && !isClosing && !isPastDeadline)
       this.#broken('H7', undefined, `has its ${control} granted while it is paused`);
     if (control === 'scatter') {
       if (items === undefined && !isClosing) return;
@@ -112,7 +113,7 @@ export class GatherCheck {
     if (items !== undefined && enough !== undefined && answers >= enough) {
       this.#broken('F3', undefined, `takes more than ${answers} answers, and ${enough} are enough`);
     }
-    const lateMs = wallMs - this.#parts.submittedWallMs - this.#deadlineMs();
+    const lateMs = this.#lateMs(wallMs);
     if (isTick && lateMs >= 0) this.#broken('F3', undefined, `takes answers ${lateMs} ms after its deadline`);
   }
 
@@ -148,8 +149,7 @@ export class GatherCheck {
 
   #settled({ k, by, succeeded, answered = [] }: EpicRecordOf<'settled' | 'resolved'>): void {
     if (k === 'resolved' && this.#parts.decided().isFolding) {
-      if (answered.length > 0) this.#broken('F4', undefined, 'has answers more after its fold was begun');
-      return;
+      each(succeeded, (unit) => this.#broken('F4', unit, 'succeeds after its fold was begun'));
     }
     const fresh = new Set<number>();
     each(succeeded, (unit) => fresh.add(unit));
@@ -176,9 +176,11 @@ export class GatherCheck {
   }
 
   #tooLate(unit: number): void {
-    const outcome = this.#parts.decided().outcomes.get(unit);
-    if (outcome === 'missing' && !this.#late.has(unit)) return void this.#late.add(unit);
-    this.#broken('F5', unit, `answers too late${outcome === 'missing' ? ' again' : ` and is ${outcome}`}`);
+    const { outcomes, isFolding } = this.#parts.decided();
+    const outcome = outcomes.get(unit);
+    const isLost = outcome === 'missing' || (outcome === 'unknown' && isFolding);
+    if (isLost && !this.#late.has(unit)) return void this.#late.add(unit);
+    this.#broken('F5', unit, `answers too late${isLost ? ' again' : ` and is ${outcome}`}`);
   }
 
   #finished({ outcome, fault }: EpicRecordOf<'epic-finished'>): void {
@@ -208,6 +210,10 @@ export class GatherCheck {
     const known = decided().isFrozen ? gatherOf(work) : undefined;
     const { enough = known?.enough, quorum = known?.quorum } = planned.asked;
     return { enough: enough === undefined ? undefined : Math.max(enough, quorum ?? 0), quorum };
+  }
+
+  #lateMs(wallMs: number): number {
+    return wallMs - this.#parts.submittedWallMs - this.#deadlineMs();
   }
 
   #deadlineMs(): number {

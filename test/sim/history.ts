@@ -300,7 +300,8 @@ export class History {
       const { holders, gather } = this.#of(message.epic);
       if (message.control) {
         this.#story.add(message.epic, undefined, `${message.control} is granted to ${token}`);
-        return gather?.control(session, message, new TextDecoder().decode(payload[0]?.subarray(4)));
+        const given = new TextDecoder().decode(payload[0]?.subarray(4));
+        return gather?.control(session, message, given, WALL_MS + this.#nowMs());
       }
       this.#story.add(message.epic, message.units, `is granted to ${token}`);
       this.#checkKeys(message);

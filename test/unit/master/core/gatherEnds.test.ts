@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { Addresses, GatherAsked } from '../../../../master/core/records.ts';
+import { FOLD_OFFER_MS } from '../../../../shared/core/limits.ts';
 import { encodeFrame } from '../../../../shared/protocol/codec.ts';
 import { CONTROL_UNIT, type GrantReport } from '../../../../shared/protocol/messages.ts';
 import { answer, answers, controlOf, DEADLINE_MS, done, gather, scattered } from './gatherRig.ts';
@@ -109,6 +110,75 @@ describe('a fold', () => {
     );
     assert.deepEqual(grants, []);
     assert.deepEqual([rig.epic('g').state, rig.epic('g').fault?.code], ['failed', 'fold_failed']);
+  });
+
+  test('that nobody offers for long fails once the deadline has passed, with the answers kept', () => {
+    // It waited for ever, and so did whoever had asked.
+    const rig = new Rig({ leaseMs: 2_000 });
+    folding(rig);
+    rig.say('w', { t: 'bye', reason: 'gone' });
+    rig.hello('other', [{ ...gather(), hash: 'another version' }], 100);
+    rig.pass(FOLD_OFFER_MS - 2_000);
+    rig.hello('x', [gather()], 0);
+    rig.pass(1_000);
+    rig.say('x', { t: 'bye', reason: 'gone' });
+    rig.pass(FOLD_OFFER_MS - 2_000);
+    assert.deepEqual([rig.epic('g').state, rig.totals('g')], ['running', { read: 1, succeeded: 1 }]);
+    rig.pass(4_000);
+    assert.deepEqual([rig.epic('g').state, rig.epic('g').fault?.code], ['failed', 'fold_not_offered']);
+    assert.deepEqual(rig.totals('g'), { read: 1, succeeded: 1 });
+    const kept = rig.rows.units({ epic: 'g', states: ['answered'], limit: 10 });
+    assert.equal(kept.length, 1);
+  });
+
+  test('that nobody offers waits for its deadline at the least, and for a link that is down', () => {
+    const rig = new Rig({ leaseMs: 2_000 });
+    const deadlineMs = 5 * FOLD_OFFER_MS;
+    folding(rig, { deadlineMs });
+    rig.say('w', { t: 'bye', reason: 'gone' });
+    rig.pass(deadlineMs - 2_000);
+    assert.equal(rig.epic('g').state, 'running');
+    rig.pass(4_000);
+    assert.equal(rig.epic('g').fault?.code, 'fold_not_offered');
+
+    const cut = new Rig({ leaseMs: 2_000 });
+    folding(cut);
+    cut.say('w', { t: 'bye', reason: 'gone' });
+    cut.step({ type: 'down' });
+    cut.pass(5 * FOLD_OFFER_MS);
+    assert.equal(cut.epic('g').state, 'running');
+  });
+
+  test('of a gather that is paused runs once the deadline has passed', () => {
+    // Complete when it was paused, it waited for somebody to resume what no pause may hold up (G7).
+    const rig = new Rig({ leaseMs: 60_000 });
+    done(rig, scattered(rig, 1));
+    rig.step({ type: 'pause', epic: 'g', reason: 'wait' });
+    answer(rig, 'w', [0], 2);
+    const folds = (): number => rig.sent('work', 'w').filter(({ control }) => control === 'fold').length;
+    assert.equal(folds(), 0);
+    rig.pass(DEADLINE_MS - 1_000);
+    assert.equal(folds(), 0);
+    rig.pass(2_000);
+    assert.equal(folds(), 1);
+  });
+
+  test('is told what holds: what is known too late to have happened is counted late, and stays unknown', () => {
+    // The fold was told of one unknown, and then the totals had it as succeeded.
+    const rig = new Rig({ leaseMs: 2_000 });
+    done(rig, scattered(rig, 2, { manifest: gather({}, 'at-most-once') }));
+    rig.begin('w', 'g', 2, [0, 2]);
+    answer(rig, 'w', [0], 2);
+    rig.pass(DEADLINE_MS + 2_100);
+    assert.deepEqual(rig.totals('g'), { read: 2, succeeded: 1, unknown: 1 });
+    assert.equal(rig.epic('g').gather?.phase, 'fold');
+    const claim = rig.held('w', 2, [1, 2], [0, 2], { epic: 'g', term: 7 });
+    rig.hello('w', [gather({}, 'at-most-once')], 0, { held: [claim] });
+    for (let i = 0; i < 2; i++) answer(rig, 'w', [1], 2);
+    assert.deepEqual(rig.totals('g'), { read: 2, succeeded: 1, unknown: 1 });
+    assert.deepEqual(rig.epic('g').gather?.late.ranges(), [1, 2]);
+    const told = rig.records.filter(({ k }) => k === 'late' || k === 'resolved');
+    assert.deepEqual(told, [{ k: 'late', epic: 'g', units: [1, 2] }]);
   });
 
   test('is not put off for longer than a retry may be', () => {
