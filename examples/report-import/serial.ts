@@ -5,7 +5,7 @@ import { download } from './download.ts';
 import { convert, keyOf, type ReportName } from './report.ts';
 import { type ImportBrief, objectsOf } from './works.ts';
 
-const TIMEOUT_MS = 3_000;
+const TIMEOUT_MS = 10_000;
 const ATTEMPTS_MAX = 20;
 const FIRST_WAIT_MS = 100;
 const WAIT_MS_MAX = 5_000;

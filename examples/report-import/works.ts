@@ -25,7 +25,7 @@ export const reportImport = defineWork<ReportName, ImportBrief>('report-import',
     'download',
     {
       checkpoint: true, // I1
-      timeout: '3s',
+      timeout: '10s', // A report takes under a second; one that stalls is given up, one on a busy machine is not.
       // One that is told to come back later has not failed: it may have to more often than others.
       retry: { attempts: 200, backoff: { first: '200ms', factor: 2, max: '5s' } },
     },
