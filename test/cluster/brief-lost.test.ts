@@ -12,7 +12,7 @@ import { memoryLink } from './links.ts';
 import { Tally } from './signals.ts';
 
 const UNITS = 40;
-const LIMIT = { timeout: 60_000 };
+const LIMIT = { timeout: 200_000 };
 /** A brief is asked for again after half a second. */
 const FAST = { speed: 10, settings: { leaseMs: 60_000 } };
 

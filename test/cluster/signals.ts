@@ -1,6 +1,6 @@
 /** What a test waits for instead of sleeping. Every wait is bounded and says what it waited for. */
 
-export const WAIT_MS = 30_000;
+export const WAIT_MS = 120_000;
 
 /** Rejects when it takes too long; `what` is called then. */
 export async function within<T>(promise: Promise<T>, what: () => string, ms: number = WAIT_MS): Promise<T> {

@@ -10,7 +10,7 @@ import { natsServers } from '../tools.ts';
 import { type NatsRig, withNats } from './natsRig.ts';
 import { bytes, opened, soon, Watch } from './watch.ts';
 
-const TEST = { timeout: 30_000 };
+const TEST = { timeout: 120_000 };
 const fixture = (name: string): string => fileURLToPath(new URL(`../fixtures/nats/${name}`, import.meta.url));
 const content = (name: string): string => readFileSync(fixture(name), 'utf8').trim();
 

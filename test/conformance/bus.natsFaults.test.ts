@@ -18,7 +18,7 @@ import { natsServers } from '../tools.ts';
 import { type NatsRig, withNats } from './natsRig.ts';
 import { bytes, opened, soon, Watch } from './watch.ts';
 
-const TEST = { timeout: 30_000 };
+const TEST = { timeout: 120_000 };
 
 /** Sends numbered frames, as many as fit, until told to stop; gives the numbers accepted and refused. */
 async function stream(bus: Bus, isOver: () => boolean): Promise<{ accepted: string[]; refused: string[] }> {
@@ -323,7 +323,7 @@ test('a handler that throws ends the process', TEST, async () => {
   try {
     for (const handler of ['onUp', 'onFrame', 'onDown']) {
       const command = [...nodeArguments(fixture), server.url, handler];
-      const running = promisify(execFile)(process.execPath, command, { timeout: 10_000 });
+      const running = promisify(execFile)(process.execPath, command, { timeout: 60_000 });
       await assert.rejects(running, (error: Error & { code: number; stderr: string }) => {
         assert.match(error.stderr, new RegExp(`${handler} threw this`));
         return true;

@@ -7,7 +7,7 @@ import { natsServers } from '../tools.ts';
 import { withNats } from './natsRig.ts';
 import { Watch } from './watch.ts';
 
-const TEST = { timeout: 60_000 };
+const TEST = { timeout: 120_000 };
 const body = Buffer.from('{"type":"gather.finished"}');
 
 function usersOf(prefix: string, mayReply: boolean): string {

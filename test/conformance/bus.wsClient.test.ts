@@ -11,7 +11,7 @@ import { bareMaster, type LinkServer, serverOf } from './barePeers.ts';
 import { MASTER } from './bus.ts';
 import { bytes, opened, soon, Watch } from './watch.ts';
 
-const TEST = { timeout: 20_000 };
+const TEST = { timeout: 120_000 };
 
 /** A hub on this server that is up, and ends with the test. */
 async function hubOf(t: TestContext, server: LinkServer): Promise<WsHub> {

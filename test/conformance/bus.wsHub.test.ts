@@ -13,7 +13,7 @@ import { bareFrame, bareUpgrade, bareWorker, handshake, LinkServer, serverOf } f
 import { MASTER } from './bus.ts';
 import { bytes, opened, soon, Watch } from './watch.ts';
 
-const TEST = { timeout: 20_000 };
+const TEST = { timeout: 120_000 };
 
 type Rig = { server: LinkServer; port: number; hub: WsHub; atHub: Watch; client: (id: string) => WsClient };
 

@@ -28,7 +28,7 @@ function assertOnceEach(runs: Tally<number>, count: number): void {
 }
 
 export function faultsConformance(kind: string, link: MakeLink): void {
-  describe(`faults that must not come back, over ${kind}`, { timeout: 120_000 }, () => {
+  describe(`faults that must not come back, over ${kind}`, { timeout: 240_000 }, () => {
     test('F1 an epic sent when no worker is there is not dropped', () => droppedEpic(link));
     test('F2 several epics progress together and all finish', () => oneEpicAtATime(link));
     test('F3 the source is not restarted on each pull', () => restartedSource(link));

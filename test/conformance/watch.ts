@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { setImmediate as turn } from 'node:timers/promises';
 import type { Bus, BusHandlers } from '../../shared/io/bus.ts';
 
-const SOON_MS = 10_000;
+const SOON_MS = 60_000;
 
 /** Handlers that keep what they are told, and wait for it. */
 export class Watch implements BusHandlers {

@@ -28,7 +28,7 @@ test('an order whose split fails half-way sends no item; an empty one ends at on
   assert.deepEqual([sent, broken.totals.read], [0, 0]);
   assert.equal(empty.state, 'finished');
   assert.deepEqual([empty.gather?.complete, empty.totals.read, emptyValue], [true, 0, null]);
-  assert.ok(emptyMs < 5_000, `${emptyMs} ms; its deadline is 10 min`);
+  assert.ok(emptyMs < 60_000, `${emptyMs} ms; its deadline is 10 min`);
 });
 
 test('writers that share a versioned row come to the same sum by conflicts and retries', async () => {

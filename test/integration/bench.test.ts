@@ -9,7 +9,7 @@ import { ndjsonUnits, UNIT_BYTES } from '../../bench/units.ts';
 import { HELD_UNITS_MAX } from '../../shared/core/limits.ts';
 import { bench, leftBy, ROOT, resultsIn, start } from '../processes/bench.ts';
 
-const LIMIT = { timeout: 60_000 };
+const LIMIT = { timeout: 200_000 };
 
 type Depth = { depth: number; max: number; limit: number };
 type EpicRun = {

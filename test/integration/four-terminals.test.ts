@@ -9,12 +9,11 @@ import { assertTotals, withCluster } from '../processes/cluster.ts';
 
 const ROWS = Number(process.env['ROWS'] ?? 2_000);
 const SLOTS = ROWS > 5_000 ? '16' : '4';
-const JOIN_MS = 1_000;
 
 test(
   'four terminals: late workers, one that joins mid-way, one that leaves mid-send',
   withCluster(async (c) => {
-    const [, stub] = await Promise.all([c.master(), c.stub('--latency', '20ms', '--reject', '1%')]);
+    const [, stub] = await Promise.all([c.master(), c.stub('--latency', '40ms', '--reject', '1%')]);
     const files = ['--source', await c.recipients(ROWS), '--brief', await c.brief()];
 
     const submitted = await c.run('epic', 'submit', 'newsletter', ...files, '-o', 'json');
@@ -31,7 +30,7 @@ test(
     await c.reach(id, 'a tenth done', (epic) => epic.totals.succeeded > ROWS / 10);
     const third = c.worker(stub, '--slots', SLOTS);
     await third.line(/worker ready/);
-    await c.known(third, (worker) => worker.held > 0, JOIN_MS);
+    await c.known(third, (worker) => worker.held > 0);
     const joined = await c.status(id);
     assert.ok(joined.totals.succeeded < ROWS * 0.9, 'the third came too late to show anything');
 

@@ -9,7 +9,7 @@ import { assertTotals, withCluster } from '../processes/cluster.ts';
 import { numbers } from '../processes/journal.ts';
 import { until } from '../processes/until.ts';
 
-const LEASE = { leaseMs: 1_500, heartbeatMs: 300 };
+const LEASE = { leaseMs: 2_500, heartbeatMs: 300 };
 const WORKER = { works: ['newsletter'], slots: 8, heartbeatMs: LEASE.heartbeatMs };
 
 test(

@@ -38,7 +38,7 @@ test(
 
     c.gimme('worker', '--master', c.url, '--works', GATHERING_WORKS);
     const epic = await c.client.epic('first');
-    assert.equal((await epic.wait({ timeoutMs: 60_000 })).state, 'finished');
+    assert.equal((await epic.wait({ timeoutMs: 120_000 })).state, 'finished');
     const over = await get(self);
     assert.deepEqual([over.status, over.headers.get('location')], [303, `${self}/result`]);
     const followed = await fetch(c.url + self);

@@ -37,7 +37,7 @@ const summing = (scattered?: Tally<number>, gate?: Gate) =>
       pad: PAD.repeat(found.length),
     }));
 
-describe('a gather', { timeout: 120_000 }, () => {
+describe('a gather', { timeout: 240_000 }, () => {
   test('comes to its value though each of its messages is lost at first, and then doubled', async () => {
     await Cluster.run(memoryLink, { speed: 40 }, async (cluster) => {
       const seen = new Map<string, number>();

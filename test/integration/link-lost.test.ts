@@ -29,7 +29,7 @@ test(
 
       await c.known(swallowed, (worker) => worker.held >= 5);
       swallowing.swallow();
-      const moments = Array.from({ length: CUTS }, () => Math.floor(random() * ROWS * 0.6));
+      const moments = Array.from({ length: CUTS }, () => Math.floor(random() * ROWS * 0.4));
       for (const moment of moments.sort((a, b) => a - b)) {
         await c.reach(id, `at ${moment}`, (epic) => epic.totals.succeeded >= moment);
         const made = cutting.made;

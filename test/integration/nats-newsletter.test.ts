@@ -42,7 +42,7 @@ for (const tool of natsServers()) {
       const nats = await natsFor(t, tool);
       const [, stub] = await Promise.all([
         startMaster(c, nats),
-        c.stub('--latency', '20ms', '--reject', '1%'),
+        c.stub('--latency', '40ms', '--reject', '1%'),
       ]);
       const first = startWorker(c, nats, stub);
       const second = startWorker(c, nats, stub);
@@ -72,7 +72,7 @@ for (const tool of natsServers()) {
     `over nats-server ${tool.version}: killed and started again mid-way, it costs nothing`,
     withCluster(async (c, t) => {
       const nats = await natsFor(t, tool);
-      const [master, stub] = await Promise.all([startMaster(c, nats), c.stub('--latency', '20ms')]);
+      const [master, stub] = await Promise.all([startMaster(c, nats), c.stub('--latency', '40ms')]);
       const workers = [startWorker(c, nats, stub), startWorker(c, nats, stub)];
       for (const worker of workers) await worker.line(/worker ready/);
       const id = await c.submit(await c.recipients(ROWS));

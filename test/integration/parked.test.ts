@@ -10,7 +10,7 @@ import { assertTotals, WORKS, withCluster } from '../processes/cluster.ts';
 import { lastingPort } from '../processes/port.ts';
 import { watchRss } from '../processes/rss.ts';
 
-const LIMIT = { timeout: 60_000 };
+const LIMIT = { timeout: 200_000 };
 const PARKED = 2_000;
 /** Longer than a worker waits by itself, and long enough for all to be parked before the first is due. */
 const DELAY_MS = 15_000;

@@ -136,7 +136,7 @@ async function addressOf(worker: Process): Promise<string> {
 async function scraped(c: Cluster, t: TestContext) {
   const [, stub] = await Promise.all([
     c.master(),
-    c.stub('--latency', '20ms', '--reject', '2%', '--defer', '3%'),
+    c.stub('--latency', '60ms', '--reject', '2%', '--defer', '3%'),
   ]);
   const workers = [1, 2].map(() => c.worker(stub, '--slots', '8', '--metrics-listen', '127.0.0.1:0'));
   const targets = {

@@ -30,7 +30,7 @@ describe('second tries', { concurrency: 2 }, () => {
       const port = await lastingPort();
       const [first, stub] = await Promise.all([
         c.master(port),
-        c.stub('--reject', '15%', '--drop-reply', '5%'),
+        c.stub('--reject', '30%', '--drop-reply', '10%'),
       ]);
       const worker = c.worker(stub);
       const id = await c.submit(await c.recipients(ROWS));

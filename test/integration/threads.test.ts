@@ -6,10 +6,10 @@ import { assertTotals, type Cluster, SPIN_WORKS, withCluster } from '../processe
 import { numbers } from '../processes/journal.ts';
 import { readNotes, twice, writeRows } from '../processes/notes.ts';
 
-const LEASE = { leaseMs: 2_000, heartbeatMs: 400 };
+const LEASE = { leaseMs: 2_500, heartbeatMs: 300 };
 const WORKER = { works: [SPIN_WORKS], slots: 4, heartbeatMs: LEASE.heartbeatMs, threads: 2 };
 /** Longer than the lease. */
-const LONG_MS = 2_500;
+const LONG_MS = 3_000;
 const UNITS = 60;
 
 /** Submits an epic whose units each compute for this long. */

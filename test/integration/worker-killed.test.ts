@@ -16,7 +16,7 @@ import {
 import { numbers } from '../processes/journal.ts';
 
 const ROWS = 600;
-const LEASE = { leaseMs: 1_500, heartbeatMs: 300 };
+const LEASE = { leaseMs: 2_500, heartbeatMs: 300 };
 
 test(
   'at most once: what the killed worker had begun is unknown, and nothing comes twice',

@@ -10,8 +10,8 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { nodeArguments } from '../built.ts';
 
-/** Longest wait for anything; a healthy run needs a tenth of it. */
-export const PATIENCE_MS = 40_000;
+/** Longest wait for anything; a healthy run needs a twentieth of it. */
+export const PATIENCE_MS = 120_000;
 const LINES_SHOWN = 15;
 export const GIMME = fileURLToPath(new URL('../../cli/main.ts', import.meta.url));
 

@@ -10,7 +10,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { setImmediate as turn } from 'node:timers/promises';
 
-const READY_MS = 10_000;
+const READY_MS = 60_000;
 
 export type NatsServerOptions = {
   /** The program. */

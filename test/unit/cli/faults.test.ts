@@ -184,9 +184,16 @@ const FAULTS: [string, string[], number, RegExp][] = [
   ],
 ];
 
+/** The others are run within one process: what they say is the same, and a start costs more than all of them. */
+const AS_PROCESSES = new Set(['unknown flag', 'absent master', 'works module with a syntax error']);
+
 describe('one line and the documented exit code', { concurrency: 3 }, () => {
   for (const [name, args, exit, message] of FAULTS) {
     test(name, async () => oneLine(await gimme(args), exit, message));
+  }
+
+  for (const [name, args, exit, message] of FAULTS.filter(([name]) => AS_PROCESSES.has(name))) {
+    test(`${name}, as a process`, async () => oneLine(await start(args).ended, exit, message));
   }
 
   test('a missing command shows what there is', async () => {

@@ -1,8 +1,10 @@
-/** Runs the command as a person does, in a process of its own. */
+/** Runs the command as a person does. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { nodeArguments } from '../../built.ts';
+import type { Ask, Said } from '../../fixtures/cli/shell.ts';
 
+const SHELL = fileURLToPath(new URL('../../fixtures/cli/shell.ts', import.meta.url));
 const ENTRY = fileURLToPath(new URL('../../../cli/main.ts', import.meta.url));
 
 export type Ran = { code: number | null; stdout: string; stderr: string };
@@ -13,13 +15,17 @@ export type Running = {
   says(pattern: RegExp): Promise<string>;
 };
 
-export function start(args: string[], env: Record<string, string> = {}, cwd?: string): Running {
-  const clean = Object.fromEntries(
+function cleanEnv(): NodeJS.ProcessEnv {
+  return Object.fromEntries(
     Object.entries(process.env).filter(([name]) => !/^(GIMMEWORK_|NODE_TEST)/.test(name)),
   );
+}
+
+/** Starts a command as a process of its own. */
+export function start(args: string[], env: Record<string, string> = {}, cwd?: string): Running {
   const child = spawn(process.execPath, [...nodeArguments(ENTRY), ...args], {
     stdio: ['ignore', 'pipe', 'pipe'],
-    env: { ...clean, ...env },
+    env: { ...cleanEnv(), ...env },
     ...(cwd === undefined ? {} : { cwd }),
   });
   const ran: Ran = { code: null, stdout: '', stderr: '' };
@@ -30,7 +36,7 @@ export function start(args: string[], env: Record<string, string> = {}, cwd?: st
   };
   child.stdout.on('data', hear('stdout'));
   child.stderr.on('data', hear('stderr'));
-  const killing = setTimeout(() => child.kill('SIGKILL'), 60_000);
+  const killing = setTimeout(() => child.kill('SIGKILL'), 120_000);
   const ended = new Promise<Ran>((resolve) => {
     child.once('close', (code) => {
       clearTimeout(killing);
@@ -52,6 +58,44 @@ export function start(args: string[], env: Record<string, string> = {}, cwd?: st
   return { process: child, ended, says };
 }
 
+/**
+ * Runs a command to its end. All of a file run one after the other in one process: what is shown is what they say, not
+ * how a process starts and ends. In a folder of its own a command is a process of its own.
+ */
 export function gimme(args: string[], env: Record<string, string> = {}, cwd?: string): Promise<Ran> {
-  return start(args, env, cwd).ended;
+  if (cwd !== undefined) return start(args, env, cwd).ended;
+  shell ??= new Shell();
+  return shell.run({ args, env });
+}
+
+let shell: Shell | undefined;
+
+class Shell {
+  readonly #child: ChildProcess;
+  readonly #waiting: { said: (said: Said) => void; gone: (error: Error) => void }[] = [];
+
+  constructor() {
+    this.#child = spawn(process.execPath, nodeArguments(SHELL), {
+      stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+      env: cleanEnv(),
+    });
+    this.#child.on('message', (said: Said) => {
+      this.#waiting.shift()?.said(said);
+      if (this.#waiting.length === 0) this.#child.channel?.unref();
+    });
+    this.#child.once('exit', (code) => {
+      const error = new Error(`the process of the commands ended with ${code}`);
+      for (const { gone } of this.#waiting.splice(0)) gone(error);
+    });
+    this.#child.unref();
+    this.#child.channel?.unref();
+  }
+
+  run(ask: Ask): Promise<Ran> {
+    this.#child.channel?.ref();
+    return new Promise((said, gone) => {
+      this.#waiting.push({ said, gone });
+      this.#child.send(ask);
+    });
+  }
 }

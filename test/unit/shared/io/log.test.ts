@@ -112,7 +112,7 @@ test('a long value is cut', () => {
   }
 });
 
-test('a closed stderr does not end the process', { timeout: 30_000 }, async () => {
+test('a closed stderr does not end the process', { timeout: 120_000 }, async () => {
   const log = new URL('../../../../shared/io/log.ts', import.meta.url).href;
   const script = `
     const { createLog } = await import(${JSON.stringify(log)});
