@@ -14,7 +14,6 @@ import {
 } from '../../examples/fleet-report/run.ts';
 import { logOf, mannersOf } from '../../examples/fleet-report/vehicles.ts';
 import { checkBrief } from '../../works/newsletter/index.ts';
-import { render } from '../../works/newsletter/render.ts';
 
 const DEADLINE_MS = 10_000;
 const TIMES = { promptMs: 100, slowMs: 2 * DEADLINE_MS };
@@ -110,10 +109,12 @@ function assertOwn(fleet: Fleet, { value }: Delivered): void {
 function assertMail({ cluster }: Fleet, { value, mail }: Delivered): void {
   assert.equal(mail.state, 'finished');
   assert.equal(mail.totals.succeeded, 1);
-  const { subject, html } = render(recipientOf(cluster.client, OWNER, value), checkBrief(MAIL));
-  assert.equal(subject, `north, ${value.period}: 160 of 200 vehicles`);
-  assert.ok(html.includes(`Not heard of in time: ${value.missing.join(', ')}</p>`), html.slice(0, 1_000));
-  assert.ok(html.includes(`href="${cluster.client.master}/v1/epics/${value.report}/result"`));
+  const recipient = recipientOf(cluster.client, OWNER, value);
+  const { subject, html } = checkBrief(MAIL);
+  const page = html.render(recipient);
+  assert.equal(subject.render(recipient), `north, ${value.period}: 160 of 200 vehicles`);
+  assert.ok(page.includes(`Not heard of in time: ${value.missing.join(', ')}</p>`), page.slice(0, 1_000));
+  assert.ok(page.includes(`href="${cluster.client.master}/v1/epics/${value.report}/result"`));
   const { trips, metres, fillUps, millilitres, cents } = value.totals;
   const cells = [
     trips,
@@ -122,6 +123,6 @@ function assertMail({ cluster }: Fleet, { value, mail }: Delivered): void {
     (millilitres / 1_000).toFixed(1),
     (cents / 100).toFixed(2),
   ];
-  assert.ok(html.includes(`<th>north</th>${cells.map((it) => `<td>${it}</td>`).join('')}</tr></table>`));
-  for (const { vehicle } of value.vehicles) assert.ok(html.includes(`<th>${vehicle}</th>`), vehicle);
+  assert.ok(page.includes(`<th>north</th>${cells.map((it) => `<td>${it}</td>`).join('')}</tr></table>`));
+  for (const { vehicle } of value.vehicles) assert.ok(page.includes(`<th>${vehicle}</th>`), vehicle);
 }

@@ -6,22 +6,14 @@ import { PermanentError, RetryableError, UnknownOutcomeError } from '../../share
 import type { Mailer, MailerTimeouts } from '../../works/newsletter/mailer.ts';
 import { openMailer } from '../../works/newsletter/mailer.ts';
 import type { Mail } from '../../works/newsletter/render.ts';
+import { mailOf } from '../tools/mail.ts';
 import type { Act, Script, ScriptedServer, Stage } from './newsletterServer.ts';
 import { scriptedServer } from './newsletterServer.ts';
 
-const MAIL: Mail = {
-  from: { name: 'News', address: 'news@example.com' },
-  domain: 'example.com',
-  to: { name: 'Ann', address: 'ann@example.com' },
-  replyTo: undefined,
-  subject: 'Hello',
-  html: '<p>Hello</p>',
-  text: '.a line that begins with a dot',
-  headers: {},
-};
+const MAIL = mailOf({ text: '.a line that begins with a dot' }, { name: 'Ann' });
 /** Far more than the buffers between two sockets hold. */
-const LARGE: Mail = { ...MAIL, html: `${'x'.repeat(70)}\n`.repeat(250_000) };
-const MEDIUM: Mail = { ...MAIL, html: `${'x'.repeat(70)}\n`.repeat(5_000) };
+const LARGE: Mail = { ...MAIL, message: MAIL.message + `${'x'.repeat(70)}\r\n`.repeat(250_000) };
+const MEDIUM: Mail = { ...MAIL, message: MAIL.message + `${'x'.repeat(70)}\r\n`.repeat(5_000) };
 const PATIENT: Partial<MailerTimeouts> = { silenceMs: 20_000 };
 const IMPATIENT: Partial<MailerTimeouts> = { connectMs: 300, greetingMs: 300, silenceMs: 300 };
 const never = () => new AbortController().signal;
@@ -162,7 +154,7 @@ test('a mail cut off in the middle of its body certainly did not arrive', async 
 test('a large mail arrives whole', async (t) => {
   const { server, mailer } = await between(t, () => undefined);
   assert.deepEqual(await verdict(mailer.send(MEDIUM, 'epic.1', never())), ['sent', '']);
-  assert.ok(server.bodies[0]?.includes(MEDIUM.html.replaceAll('\n', '\r\n')));
+  assert.ok(server.bodies[0]?.endsWith(MEDIUM.message.replace(/^\./gm, '..')));
 });
 
 test('in the middle of the body a refusal is one, a confirmation is none', async (t) => {

@@ -14,21 +14,17 @@ import { openMailer } from '../../works/newsletter/mailer.ts';
 import type { Mail } from '../../works/newsletter/render.ts';
 import type { SmtpStub, StubOptions } from '../../works/newsletter/stub.ts';
 import { startSmtpStub } from '../../works/newsletter/stub.ts';
+import { mailOf } from '../tools/mail.ts';
 
 const LISTEN = { host: '127.0.0.1', port: 0 };
 const QUIET = { defer: 0, reject: 0 };
 const never = () => new AbortController().signal;
 
-const mailTo = (address: string): Mail => ({
-  from: { name: '', address: 'news@example.com' },
-  domain: 'example.com',
-  to: { name: '', address },
-  replyTo: undefined,
-  subject: 'Hello',
-  html: `<p>Hello</p>\n${'A line of the letter, and one more.\n'.repeat(200)}`,
-  text: 'Hello',
-  headers: {},
-});
+const mailTo = (email: string): Mail =>
+  mailOf(
+    { html: `<p>Hello</p>\n${'A line of the letter, and one more.\n'.repeat(200)}`, text: 'Hello' },
+    { email },
+  );
 
 async function stubbed(t: TestContext, options: StubOptions): Promise<{ stub: SmtpStub; mailer: Mailer }> {
   const stub = await startSmtpStub({ listen: LISTEN, ...options });

@@ -1,6 +1,6 @@
 /**
  * The brief of a newsletter: what is the same in every mail of an epic. Owns its fields, their check
- * and their compiled form; it renders nothing.
+ * and their templates; it renders nothing.
  *
  * B1: a brief that passes has one sender with a domain and templates that parse.
  * B2: no header of the brief can stand in for one that addresses, identifies or structures the mail.
@@ -8,8 +8,9 @@
 import addressparser from 'nodemailer/lib/addressparser';
 import { GimmeError } from '../../shared/core/errors.ts';
 import { checkMailbox, quoted } from './mailbox.ts';
-import type { Template, TemplateKind } from './template.ts';
-import { compileTemplate, TemplateFault } from './template.ts';
+import type { Mailbox } from './message.ts';
+import type { TemplateKind } from './template.ts';
+import { Template, TemplateFault } from './template.ts';
 
 export type NewsletterBrief = {
   /** One mailbox: `news@example.com` or `Weekly News <news@example.com>`. */
@@ -26,13 +27,11 @@ export type NewsletterBrief = {
   headers?: Record<string, string>;
 };
 
-export type Sender = { name: string; address: string };
-
 export type CompiledBrief = {
-  readonly from: Sender;
+  readonly from: Mailbox;
   /** Domain of `from`: the right side of every Message-ID. */
   readonly domain: string;
-  readonly replyTo: Sender | undefined;
+  readonly replyTo: Mailbox | undefined;
   readonly subject: Template;
   readonly html: Template;
   readonly text: Template | undefined;
@@ -94,7 +93,7 @@ function needed(brief: Record<string, unknown>, field: string): string {
   return value;
 }
 
-function sender(field: string, text: string): Sender & { domain: string } {
+function sender(field: string, text: string): Mailbox & { domain: string } {
   if (/\p{Cc}/u.test(text))
     throw bad(`field ${field}: ${quoted(text)} has a line break or control character`);
   const found = addressparser(text);
@@ -109,14 +108,14 @@ function sender(field: string, text: string): Sender & { domain: string } {
   return { name: only.name, address: mailbox.address, domain: mailbox.domain };
 }
 
-function replyToFrom(brief: Record<string, unknown>): Sender {
+function replyToFrom(brief: Record<string, unknown>): Mailbox {
   const { name, address } = sender('replyTo', needed(brief, 'replyTo'));
   return { name, address };
 }
 
 function template(field: string, kind: TemplateKind, source: string): Template {
   try {
-    return compileTemplate(kind, source);
+    return new Template(kind, source);
   } catch (error) {
     if (error instanceof TemplateFault) throw bad(`field ${field}, ${error.message}`, error);
     throw error;

@@ -7,13 +7,14 @@ import type { Duration } from '../../shared/core/duration.ts';
 import { GimmeError } from '../../shared/core/errors.ts';
 import type { StepContext, WorkDefinition } from '../../shared/core/work.ts';
 import { defineWork } from '../../shared/core/work.ts';
-import type { CompiledBrief, NewsletterBrief } from './brief.ts';
+import type { NewsletterBrief } from './brief.ts';
 import { checkBrief } from './brief.ts';
 import type { Mailer, MailerTimeouts } from './mailer.ts';
 import { openMailer } from './mailer.ts';
 import type { Recipient } from './recipient.ts';
 import { recipientSchema } from './recipient.ts';
 import { render } from './render.ts';
+import { type Skeleton, skeletonOf } from './skeleton.ts';
 
 export type { CompiledBrief, NewsletterBrief } from './brief.ts';
 export { checkBrief } from './brief.ts';
@@ -48,7 +49,7 @@ export function newsletter(options: NewsletterOptions): WorkDefinition<Recipient
   return defineWork<Recipient, NewsletterBrief>('newsletter', {
     schema: recipientSchema,
     key: (recipient) => recipient.email.toLowerCase(),
-    prepare: checkBrief,
+    prepare: (brief) => skeletonOf(checkBrief(brief)),
     start: () => mailer.verify(),
     stop: () => mailer.close(),
   })
@@ -65,6 +66,6 @@ export function newsletter(options: NewsletterOptions): WorkDefinition<Recipient
 }
 
 /** What `prepare` made of the brief is what the steps get as `ctx.brief`. */
-function prepared(ctx: StepContext<NewsletterBrief>): CompiledBrief {
-  return ctx.brief as unknown as CompiledBrief;
+function prepared(ctx: StepContext<NewsletterBrief>): Skeleton {
+  return ctx.brief as unknown as Skeleton;
 }

@@ -8,12 +8,11 @@
  * P3: the envelope is what the unit says, never what a header says.
  */
 import { channel } from 'node:diagnostics_channel';
-import { Readable } from 'node:stream';
-import type { SendMailOptions } from 'nodemailer';
 import { createTransport } from 'nodemailer';
+import SMTPPool from 'nodemailer/lib/smtp-pool';
 import { GimmeError } from '../../shared/core/errors.ts';
 import { UnknownOutcomeError } from '../../shared/core/work.ts';
-import { composeMessage } from './message.ts';
+import { MessageStream, messageOf } from './message.ts';
 import type { Mail } from './render.ts';
 import type { Passage } from './send.ts';
 import { isStaleSession, oneLine, replyClass, sendFault } from './send.ts';
@@ -65,46 +64,40 @@ const TIMEOUTS: MailerTimeouts = {
 /** How long a closed session waits for the server's side to close. */
 const CLOSE_MS = 1_000;
 const CONNECTIONS = 20;
-const PIECE_BYTES = 64 * 1024;
 
 /** Told of each reply to a mail, `{ class: '2xx' }` and so on, for whoever counts them. */
 const replies = channel('gimmework:smtp-reply');
 
-type Envelope = SendMailOptions & { passage: Passage };
+/** What the pool reads of a mail that it is given. */
+type Pooled = Parameters<SMTPPool['send']>[0];
 
 /** Makes a mailer; connects with the first mail. Throws GimmeError `bad_config` for a bad URL. */
 export function openMailer(options: MailerOptions): Mailer {
   const server = smtpServer(options.smtp);
   const timeouts = { ...TIMEOUTS, ...options.timeouts };
-  const pool = createTransport({
+  // The pool itself, without nodemailer's composer before it: the message is ready.
+  const pool = new SMTPPool({
     ...connectionOf(server),
     connectionTimeout: timeouts.connectMs,
     greetingTimeout: timeouts.greetingMs,
     socketTimeout: timeouts.silenceMs,
     socketCloseTimeout: CLOSE_MS,
-    pool: true,
     maxConnections: options.connections ?? CONNECTIONS,
     maxMessages: Infinity,
     maxRequeues: 0,
     idleTimeout: timeouts.idleMs,
-    disableFileAccess: true,
-    disableUrlAccess: true,
-  });
-  pool.use('stream', (mail, done) => {
-    watchBody(mail.message, (mail.data as Envelope).passage);
-    done();
   });
 
-  async function attempt(envelope: Envelope): Promise<void> {
+  async function attempt(mail: Mail, bytes: Buffer, signal: AbortSignal, passage: Passage): Promise<void> {
     try {
-      await pool.sendMail(envelope);
+      await handOver(pool, pooled(mail, bytes, signal, passage));
     } catch (error) {
       const reply = replyClass(error);
       if (reply !== undefined) replies.publish({ class: reply });
       throw error;
     }
     replies.publish({ class: '2xx' });
-    if (!envelope.passage.bodyEnded) {
+    if (!passage.bodyEnded) {
       // A server that says 250 to half a mail: whatever it has, it is not this mail.
       throw new UnknownOutcomeError(`${server.address} confirmed the mail before it had all of it`);
     }
@@ -114,18 +107,19 @@ export function openMailer(options: MailerOptions): Mailer {
     server: server.address,
     verify: () => verify(server, timeouts.verifyMs),
     async send(mail, id, signal) {
-      let envelope = envelopeOf(mail, id, signal);
+      const bytes = Buffer.from(messageOf(mail, id, new Date()), 'latin1');
+      let passage = newPassage();
       try {
         try {
-          await attempt(envelope);
+          await attempt(mail, bytes, signal, passage);
         } catch (error) {
-          if (signal.aborted || !isStaleSession(error, envelope.passage)) throw error;
-          envelope = envelopeOf(mail, id, signal); // P1
-          await attempt(envelope);
+          if (signal.aborted || !isStaleSession(error, passage)) throw error;
+          passage = newPassage(); // P1
+          await attempt(mail, bytes, signal, passage);
         }
       } catch (error) {
         if (error instanceof UnknownOutcomeError) throw error;
-        throw sendFault(error, envelope.passage, server.address);
+        throw sendFault(error, passage, server.address);
       }
     },
     close: () => pool.close({ force: true }),
@@ -136,44 +130,34 @@ function connectionOf({ address: _, ...connection }: SmtpServer): Omit<SmtpServe
   return connection;
 }
 
-function envelopeOf(mail: Mail, id: string, signal: AbortSignal): Envelope {
-  return {
-    envelope: { from: mail.from.address, to: [mail.to.address] },
-    raw: inPieces(composeMessage(mail, `<${id}@${mail.domain}>`)),
-    signal,
-    passage: { handedOver: false, bodyBegun: () => false, bodyEnded: false },
-  };
+function newPassage(): Passage {
+  return { handedOver: false, bodyBegun: () => false, bodyEnded: false };
 }
 
-/**
- * A large message goes out piece by piece, each as there is room for it: handed over whole, it would have
- * been read to its end long before it is sent, and a connection lost on the way would leave it `unknown`.
- */
-function inPieces(message: Buffer): Buffer | Readable {
-  if (message.length <= PIECE_BYTES) return message;
-  const pieces: Buffer[] = [];
-  for (let start = 0; start < message.length; start += PIECE_BYTES) {
-    pieces.push(message.subarray(start, start + PIECE_BYTES));
-  }
-  return Readable.from(pieces, { objectMode: false });
+function handOver(pool: SMTPPool, mail: Pooled): Promise<void> {
+  return new Promise((resolve, reject) => {
+    pool.send(mail, (error) => (error ? reject(error) : resolve()));
+  });
 }
 
-/**
- * Notes how far the body of a mail is read. The stream watched is nodemailer's own, the last before the
- * one that writes the final dot: a stream given as content ends long before its bytes are on the wire.
- */
-function watchBody(message: { createReadStream: () => Readable }, passage: Passage): void {
-  const create = message.createReadStream.bind(message);
-  message.createReadStream = () => {
-    const stream = create();
-    passage.handedOver = true;
-    passage.bodyBegun = () => stream.readableDidRead;
-    // P2: listens before the pipe does, whose own listener is what writes the dot.
-    stream.once('end', () => {
-      passage.bodyEnded = true;
-    });
-    return stream;
+/** A message as the pool takes it, which notes in `passage` how far it is read. */
+function pooled({ from, to }: Mail, bytes: Buffer, signal: AbortSignal, passage: Passage): Pooled {
+  const message = {
+    getEnvelope: () => ({ from, to: [to] }),
+    getHeader: () => '',
+    messageId: () => '',
+    createReadStream() {
+      const stream = new MessageStream(bytes);
+      passage.handedOver = true;
+      passage.bodyBegun = () => stream.readableDidRead;
+      // P2: listens before the pipe does, whose own listener is what writes the dot.
+      stream.once('end', () => {
+        passage.bodyEnded = true;
+      });
+      return stream;
+    },
   };
+  return { data: { signal }, message } as unknown as Pooled;
 }
 
 async function verify(server: SmtpServer, withinMs: number): Promise<void> {

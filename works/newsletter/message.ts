@@ -1,60 +1,67 @@
 /**
- * A message: the bytes of one mail as they go on the wire (RFC 5322), a text and an html part side by side.
- * Header encoding and quoted-printable are nodemailer's; owned here is how the two parts are put together.
- * nodemailer would stream each part through several transforms, at three times the cost of a whole send.
+ * A message: the bytes of one mail as they go on the wire (RFC 5322). Owns its header lines, whose encoding is
+ * nodemailer's, and the stream by which an SMTP session reads it; its parts are `part.ts`.
  *
- * W1: every line ends in CRLF and is at most 998 bytes long; every byte is ASCII. No server needs 8BITMIME.
- * W2: the boundary occurs in no part.
+ * W3: whatever a value holds, its header is one header: its lines but the first begin with a space.
  */
+import { Readable } from 'node:stream';
+import { foldLines } from 'nodemailer/lib/mime-funcs';
 import MimeNode from 'nodemailer/lib/mime-node';
-import { encode, wrap } from 'nodemailer/lib/qp';
 import type { Mail } from './render.ts';
 
-/** Quoted-printable and base64 never hold `=_` (RFC 2045 §6.7), plain parts are searched for it (W2). */
-const BOUNDARY = '=_gimmework';
-const LINE_BYTES_MAX = 998;
-/** Base64 is 4/3 of its input, quoted-printable three bytes for each byte that is not ASCII. */
-const QUOTED_SHARE_MAX = 1 / 6;
-const TYPE = `multipart/alternative; boundary="${BOUNDARY}"`;
+export type Mailbox = { name: string; address: string };
 
-/** Composes a mail. `messageId` is given with its angle brackets. */
-export function composeMessage(mail: Mail, messageId: string): Buffer {
-  const head = new MimeNode(TYPE, { baseBoundary: BOUNDARY });
-  head.setHeader('From', [mail.from]);
-  head.setHeader('To', [mail.to]);
-  if (mail.replyTo !== undefined) head.setHeader('Reply-To', [mail.replyTo]);
-  head.setHeader('Subject', mail.subject);
-  head.setHeader('Message-ID', messageId);
-  for (const [name, value] of Object.entries(mail.headers)) head.setHeader(name, value);
-  const parts = part('text/plain', mail.text) + part('text/html', mail.html);
-  return Buffer.from(`${head.buildHeaders()}\r\n\r\n${parts}--${BOUNDARY}--\r\n`, 'latin1');
+const LINE_CHARS_MAX = 76;
+const PIECE_BYTES = 64 * 1024;
+/** What nodemailer would leave as it is. */
+const PLAIN_TEXT = /^(?!.*=\?)[ !#-~]*$/;
+const PLAIN_NAME = /^[\w ]+$/;
+const PLAIN_ADDRESS = /^[\w.+-]+@[a-z0-9.-]+$/;
+const encoder = new MimeNode(false);
+
+/** A header with its line break, folded and encoded where it has to be; empty where its value is. */
+export function headerLine(name: string, value: string): string {
+  if (value.trim() === '') return '';
+  const line = `${name}: ${value}`;
+  if (line.length < LINE_CHARS_MAX && PLAIN_TEXT.test(value)) return `${line}\r\n`;
+  return folded(name, encoder.encodeHeaderValue(name, value));
 }
 
-function part(type: string, source: string): string {
-  const content = source.replace(/\r?\n|\r/g, '\r\n');
-  const { encoding, body } = encoded(content);
-  const head = `Content-Type: ${type}; charset=utf-8\r\nContent-Transfer-Encoding: ${encoding}`;
-  return `--${BOUNDARY}\r\n${head}\r\n\r\n${body}\r\n`;
-}
-
-/** W1: the plainest encoding that holds the content. */
-function encoded(content: string): { encoding: string; body: string } {
-  if (isPlain(content)) return { encoding: '7bit', body: content };
-  const bytes = Buffer.from(content);
-  if (bytes.length - content.length < bytes.length * QUOTED_SHARE_MAX) {
-    return { encoding: 'quoted-printable', body: wrap(encode(bytes)) };
+/** The same for a header that holds one mailbox. */
+export function mailboxLine(name: string, { name: shown, address }: Mailbox): string {
+  if (PLAIN_ADDRESS.test(address) && (shown === '' || PLAIN_NAME.test(shown))) {
+    return folded(name, shown === '' ? address : `${shown} <${address}>`);
   }
-  return { encoding: 'base64', body: bytes.toString('base64').replace(/.{76}/g, '$&\r\n') };
+  return folded(name, encoder.encodeHeaderValue(name, [{ name: shown, address }]));
 }
 
-function isPlain(content: string): boolean {
-  if (/[^\t\r\n\x20-\x7e]/.test(content) || content.includes(BOUNDARY)) return false;
-  let start = 0;
-  while (start + LINE_BYTES_MAX < content.length) {
-    const end = content.indexOf('\r\n', start);
-    if ((end < 0 ? content.length : end) - start > LINE_BYTES_MAX) return false;
-    if (end < 0) break;
-    start = end + 2;
+function folded(name: string, encoded: string): string {
+  return `${foldLines(`${name}: ${encoded}`, LINE_CHARS_MAX)}\r\n`;
+}
+
+/** A mail with what is known only when it is sent; `id` is the left side of its Message-ID. */
+export function messageOf(mail: Mail, id: string, at: Date): string {
+  const date = at.toUTCString().replace('GMT', '+0000');
+  return `Date: ${date}\r\nMessage-ID: <${id}@${mail.domain}>\r\n${mail.message}`;
+}
+
+/**
+ * A message as a stream. A large one is read piece by piece, each as there is room for it: given whole, it would
+ * have been read to its end long before it is sent, and a connection lost on the way would leave it `unknown`.
+ */
+export class MessageStream extends Readable {
+  readonly #bytes: Buffer;
+  #read = 0;
+
+  constructor(bytes: Buffer) {
+    super();
+    this.#bytes = bytes;
   }
-  return true;
+
+  override _read(): void {
+    const piece = this.#bytes.subarray(this.#read, this.#read + PIECE_BYTES);
+    this.#read += piece.length;
+    this.push(piece);
+    if (this.#read >= this.#bytes.length) this.push(null);
+  }
 }
