@@ -84,14 +84,15 @@ export function isClosing(epic: EpicStatus): boolean {
 
 function closingLines(epic: EpicStatus): string[] {
   if (!isClosing(epic) || epic.gather) return [];
-  const { cancelled, outstanding } = epic.totals;
+  const { cancelled, missing, outstanding } = epic.totals;
   const patience = `for at most ${span(LEASE_MS)}`;
   const parts = [
     ...(cancelled > 0 ? [`${count(cancelled)} units are cancelled`] : []),
+    ...(missing > 0 ? [`${count(missing)} units are missing`] : []),
     ...(outstanding > 0
       ? [`${count(outstanding)} on workers may still report how they ended, ${patience}`]
       : []),
-    ...(epic.totalExact ? [] : ['the rest of the source is being counted as cancelled']),
+    ...(epic.totalExact ? [] : ['the rest of the source is being counted']),
   ];
   return parts.length > 0 ? [`  ${parts.join('; ')}`] : [];
 }
@@ -108,6 +109,7 @@ export function details(epic: EpicStatus): string[] {
     `  id ${epic.id}   work ${epic.work}   units ${total}   submitted ${epic.submittedAt}`,
     ...(epic.retryOf === undefined ? [] : [`  retry of ${epic.retryOf}`]),
     ...gatherLines(epic),
+    ...(epic.deadlineAt === undefined ? [] : [`  deadline ${epic.deadlineAt}`]),
     ...(steps.length > 0 ? [`  steps: ${steps.join('; ')}`] : []),
     ...statesLine(epic).map((line) => `  ${line}`),
     ...(!isOver(epic.state) ? [`  ${running(epic)}`, ...waiting(epic)] : []),
@@ -166,9 +168,10 @@ function headline(epic: EpicStatus): string {
   }
 }
 
-/** A gather also closes at its deadline, or with enough answers. */
-function closingWords(epic: EpicStatus): string {
-  return epic.gather ? 'takes no more answers' : 'is being cancelled';
+/** What has a deadline closes at it, a gather with enough answers, too. */
+function closingWords({ gather, deadlineAt, totals }: EpicStatus): string {
+  if (gather) return 'takes no more answers';
+  return deadlineAt !== undefined && totals.cancelled === 0 ? 'is being ended' : 'is being cancelled';
 }
 
 function whyOver({ reason, fault }: EpicStatus): string {

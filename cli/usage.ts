@@ -6,7 +6,6 @@ import type { Command, CommanderError } from 'commander';
 import { GimmeError } from '../shared/core/errors.ts';
 
 const LATER_FLAGS = new Set([
-  '--deadline',
   '--priority',
   '--rate',
   '--rate-key',
@@ -15,7 +14,6 @@ const LATER_FLAGS = new Set([
   '--heartbeat',
   '--drain',
   '--dry-run',
-  '--reply-to',
 ]);
 const LATER_COMMANDS = new Set(['epic set']);
 

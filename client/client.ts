@@ -9,6 +9,7 @@ import { GimmeError } from '../shared/core/errors.ts';
 import type { GatherDefinition } from '../shared/core/gather.ts';
 import { WAIT_MS_MAX } from '../shared/core/limits.ts';
 import type {
+  Ends,
   EpicPage,
   EpicState,
   EpicStatus,
@@ -20,6 +21,7 @@ import type {
   RetryBody,
   SteerBody,
   SubmitBody,
+  SubmitQuery,
   UnitPage,
   UnitResult,
   UnitStory,
@@ -43,6 +45,10 @@ export type Submit = {
   source: Source;
   brief?: unknown;
   name?: string;
+  /** From now to its end: milliseconds, or a text such as `10s`. What has no outcome by then is missing. */
+  deadline?: Duration;
+  /** A webhook, or a NATS subject `gimmework.reply.<id>`, that is told once it is over. */
+  replyTo?: string;
   /** The same key with the same payload is the same epic, however often it is sent. */
   idempotencyKey?: string;
 };
@@ -90,7 +96,7 @@ export class Client {
   /** Submits an epic; resolves once the master has all of it durable. */
   async submit(submit: Submit): Promise<Epic> {
     const { work, source, brief, name } = submit;
-    const head = { work: nameOf(work), ...(name !== undefined && { name }) };
+    const head = { work: nameOf(work), ...(name !== undefined && { name }), ...endsOf(submit) };
     const headers = keyHeader(submit);
     if (source.type === 'stream') return new Epic(this, await this.#upload(head, { ...submit, source }));
     const body: SubmitBody = { ...head, source, ...(brief !== undefined && { brief }) };
@@ -242,15 +248,14 @@ export class Client {
     ask: Ask,
     headers: Record<string, string> = {},
   ): Promise<{ status: number; value: T }> {
-    const { deadline, idempotencyKey: _, ...rest } = ask;
-    const body: GatherBody = { input: input ?? null, ...rest };
-    if (deadline !== undefined) body.deadline = typeof deadline === 'number' ? `${deadline}ms` : deadline;
+    const { deadline: _, idempotencyKey: __, ...rest } = ask;
+    const body: GatherBody = { input: input ?? null, ...rest, ...endsOf(ask) };
     const call = { method: 'POST', body, headers: { ...headers, ...keyHeader(ask) } };
     return this.#calls.answered<T>(`/v1/gathers/${encodeURIComponent(nameOf(gather))}`, call);
   }
 
   async #upload(
-    head: { work: string; name?: string },
+    head: SubmitQuery,
     { source, brief, idempotencyKey }: Submit & { source: StreamSource },
   ): Promise<EpicStatus> {
     const body = await source.open();
@@ -283,6 +288,13 @@ function pathOf(idOrName: string): string {
 
 function nameOf(work: WorkName): string {
   return typeof work === 'string' ? work : work.name;
+}
+
+function endsOf({ deadline, replyTo }: Pick<Ask, 'deadline' | 'replyTo'>): Ends {
+  return {
+    ...(deadline !== undefined && { deadline: typeof deadline === 'number' ? `${deadline}ms` : deadline }),
+    ...(replyTo !== undefined && { replyTo }),
+  };
 }
 
 /** A text of the header as a structured field (RFC 8941): quoted. */

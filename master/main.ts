@@ -18,6 +18,7 @@ import { type Clock, systemClock } from '../shared/io/clock.ts';
 import type { Log } from '../shared/io/log.ts';
 import { LoopWatch } from '../shared/io/loopWatch.ts';
 import { VERSION } from '../shared/io/version.ts';
+import { replyToOf } from './core/ending.ts';
 import type { Epic } from './core/epic.ts';
 import type { CoreSettings } from './core/state.ts';
 import type { RuntimeObserver } from './io/api.ts';
@@ -120,9 +121,10 @@ export async function startMaster(config: MasterConfig): Promise<RunningMaster> 
   return { id, url: `http://${host}:${port}`, store: store.kind, link, stop };
 }
 
-/** Has whoever asked a gather told of its end. */
-function owe(runtime: MasterRuntime, returns: Returns, { id, gather }: Epic): void {
-  const status = gather?.asked.replyTo && !gather.delivered ? runtime.epic(id) : undefined;
+/** Has the return address of an epic told of its end. */
+function owe(runtime: MasterRuntime, returns: Returns, epic: Epic): void {
+  const isOwed = replyToOf(epic) !== undefined && !epic.delivered;
+  const status = isOwed ? runtime.epic(epic.id) : undefined;
   if (status) returns.owe(status);
 }
 

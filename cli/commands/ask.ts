@@ -4,7 +4,7 @@ import type { Command } from 'commander';
 import { type Ask, Client, type Epic, type EpicStatus, type GatherAnswer } from '../../client/index.ts';
 import { GimmeError } from '../../shared/core/errors.ts';
 import { countOf } from '../../shared/core/intervalSet.ts';
-import { GATHER_DEADLINE_MS_MAX } from '../../shared/core/limits.ts';
+import { DEADLINE_MS_MAX } from '../../shared/core/limits.ts';
 import { readConfig, type Settings, type Values } from '../../shared/io/config.ts';
 import { addSettings, example } from '../options.ts';
 import { count, exitCodeOf, type Output, print, say, story } from '../output.ts';
@@ -22,7 +22,7 @@ const TABLE = {
     kind: 'duration',
     flag: '--deadline <duration>',
     min: 1,
-    max: GATHER_DEADLINE_MS_MAX,
+    max: DEADLINE_MS_MAX,
     sentence: 'how long answers are taken; else as the gather says',
   },
   enough: { kind: 'count', flag: '--enough <n>', min: 1, sentence: 'answers that end it early' },

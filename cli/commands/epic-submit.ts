@@ -3,7 +3,8 @@ import type { Command } from 'commander';
 import { Client, type Epic, isOver, type Source } from '../../client/index.ts';
 import { GimmeError } from '../../shared/core/errors.ts';
 import { isId } from '../../shared/core/ids.ts';
-import { readConfig } from '../../shared/io/config.ts';
+import { DEADLINE_MS_MAX } from '../../shared/core/limits.ts';
+import { readConfig, type Settings } from '../../shared/io/config.ts';
 import { readBrief } from '../brief.ts';
 import { addSettings, example } from '../options.ts';
 import { exitCodeOf, type Output, print, say } from '../output.ts';
@@ -22,6 +23,22 @@ type Flags = {
   watch?: boolean;
 };
 
+const TABLE = {
+  deadline: {
+    kind: 'duration',
+    flag: '--deadline <duration>',
+    min: 1,
+    max: DEADLINE_MS_MAX,
+    sentence: 'how long it may run; what has no outcome by then is missing',
+  },
+  replyTo: {
+    kind: 'text',
+    flag: '--reply-to <address>',
+    sentence: 'a webhook, or gimmework.reply.<id> over NATS, that is told once it is over',
+  },
+  ...CLIENT,
+} as const satisfies Settings;
+
 export function addSubmit(epic: Command, ended: (exitCode: number) => void): void {
   const command = epic
     .command('submit <work>')
@@ -37,13 +54,13 @@ export function addSubmit(epic: Command, ended: (exitCode: number) => void): voi
     .option('--idempotency-key <key>', 'submit only once, however often it is run with this key')
     .option('--strict', 'refuse if no worker offers the work now')
     .option('--watch', 'follow the epic to its end');
-  addSettings(command, CLIENT);
+  addSettings(command, TABLE);
   example(command, 'gimme epic submit newsletter --source recipients.csv --brief brief.json --watch');
   command.action(async (work: string, flags: Flags) => ended(await submit(work, flags)));
 }
 
 async function submit(work: string, flags: Flags): Promise<number> {
-  const { master, output } = readConfig(CLIENT, flags);
+  const { master, output, deadline, replyTo } = readConfig(TABLE, flags);
   if (!isId(work))
     throw new GimmeError('usage', `work ${JSON.stringify(work)} must be 1 to 64 of A-Z a-z 0-9 _ -`);
   if (flags.name !== undefined && !isId(flags.name)) {
@@ -62,6 +79,8 @@ async function submit(work: string, flags: Flags): Promise<number> {
   const epic = await client.submit({
     ...{ work, source },
     ...(name !== undefined && { name }),
+    ...(deadline !== undefined && { deadline }),
+    ...(replyTo !== undefined && { replyTo }),
     ...(idempotencyKey !== undefined && { idempotencyKey }),
     ...(brief !== undefined && { brief }),
   });

@@ -1,6 +1,6 @@
 /**
- * Closing and finishing: a cancelled epic gives up what nobody has begun, waits one lease for what may
- * have had an effect, and then finishes with every unit listed.
+ * Closing and finishing: an epic that is cancelled, or whose deadline passes, gives up what nobody has begun, waits one lease
+ * for what may have had an effect, and then finishes with every unit listed.
  */
 import { IntervalSet } from '../../shared/core/intervalSet.ts';
 import type { Ranges, UnitFault } from '../../shared/protocol/messages.ts';
@@ -65,8 +65,13 @@ export function closeOverdue(s: MasterState, live: LiveEpic): void {
   for (const grant of [...live.grants]) {
     const units = grant.units.ranges();
     s.dropGrant(grant);
-    giveUp(s, live, units, `the epic was cancelled and worker ${grant.session} did not say how it ended`);
+    giveUp(s, live, units, `${whyClosed(live.epic)} and worker ${grant.session} did not say how it ended`);
   }
+}
+
+/** How a sentence on what a closing epic could not wait for begins. */
+export function whyClosed({ closingAs }: Epic): string {
+  return closingAs === 'missing' ? 'intake was over' : 'the epic was cancelled';
 }
 
 /** Settles units as unknown: their effect may have happened and nobody will tell. */
@@ -95,4 +100,5 @@ export function finish(
   s.live.delete(live.epic.id);
   s.granting.delete(live);
   s.gathers.delete(live);
+  s.timed.delete(live);
 }

@@ -2,8 +2,8 @@
  * An epic's durable state: what a replay of its records gives. Owns the arithmetic and who began
  * what; does not own grants, sessions or bytes (they are volatile, see `live.ts`).
  *
- * States: running → finished | failed | cancelled. `closing` is set while a cancelled epic waits for
- * units whose effect may have begun; `paused` while nothing of it is granted.
+ * States: running → finished | failed | cancelled. `closing` is set while one that is cancelled or past its
+ * deadline waits for units whose effect may have begun; `paused` while nothing of it is granted.
  *
  * E1: read = succeeded + failed + unknown + skipped + cancelled + missing + outstanding (G1).
  * E2: a settled unit is never settled again; only `resolved` may change an `unknown` one, once (G5).
@@ -13,14 +13,15 @@
  */
 import { assert, unreachable } from '../../shared/core/errors.ts';
 import { countOf, eachOf, IntervalSet } from '../../shared/core/intervalSet.ts';
-import { FAULT_CODES_MAX } from '../../shared/core/limits.ts';
 import { ScatteredSet } from '../../shared/core/scatteredSet.ts';
 import type { Totals } from '../../shared/protocol/api.ts';
 import type { Ranges, WorkManifest } from '../../shared/protocol/messages.ts';
 import { restore } from './epicCheckpoint.ts';
 import { extentAt } from './extents.ts';
+import { countFault, uncountFault } from './faultCounts.ts';
 import { GatherState } from './gatherState.ts';
 import {
+  type EndsAsked,
   type EpicCheckpoint,
   type EpicRecord,
   type EpicRecordOf,
@@ -50,6 +51,10 @@ export class Epic {
 
   /** What a gather has beyond every epic. */
   gather: GatherState | undefined;
+  /** What the submit of one that is no gather said of its end (`ending.ts`). */
+  readonly ends: EndsAsked | undefined;
+  /** Nobody is to be told of its end any more. */
+  delivered = false;
 
   state: LedgerState = 'running';
   manifest: WorkManifest | undefined;
@@ -81,7 +86,7 @@ export class Epic {
     cancelled: 0,
     missing: 0,
   };
-  /** Failed and unknown units by code; works make codes up, so those beyond FAULT_CODES_MAX are one: `other`. */
+  /** Failed and unknown units by code (`faultCounts.ts`). */
   readonly faults = new Map<string, number>();
   /** Units whose at-most-once effect has begun, and under which token. */
   readonly begun = new Map<number, Token>();
@@ -100,6 +105,7 @@ export class Epic {
     this.brief = record.brief;
     this.submittedWallMs = record.wallMs;
     this.retryOf = record.retryOf;
+    this.ends = record.ends;
     this.only = record.retryOf && IntervalSet.of(record.retryOf.only);
     this.offset = record.source.type === 'spool' ? record.source.body : 0;
     if (record.k === 'epic-checkpoint') restore(this, record);
@@ -183,8 +189,10 @@ export class Epic {
       case 'folding':
       case 'folded':
       case 'late':
-      case 'delivered':
         return this.#gathered(record);
+      case 'delivered':
+        this.delivered = true;
+        return;
       case 'horizon':
         assert(record.to >= this.read && !this.drained, `horizon of ${this.id} moved back to ${record.to}`);
         return this.#advance(record);
@@ -232,13 +240,12 @@ export class Epic {
     this.gather?.scattered(items, to);
   }
 
-  #gathered(record: EpicRecordOf<'folding' | 'folded' | 'late' | 'delivered'>): void {
+  #gathered(record: EpicRecordOf<'folding' | 'folded' | 'late'>): void {
     const { gather } = this;
     assert(gather, `epic ${this.id} is no gather`);
     if (record.k === 'folding') gather.phase = 'fold';
     else if (record.k === 'folded') gather.result = { bytes: record.bytes, hash: record.hash };
-    else if (record.k === 'late') gather.late.addAll(record.units);
-    else gather.delivered = true;
+    else gather.late.addAll(record.units);
   }
 
   #giveUpParked(): void {
@@ -296,13 +303,7 @@ export class Epic {
   /** Returns the code that it is counted under. */
   #fault(outcome: 'failed' | 'unknown', fault: Pick<RecordedFault, 'unit' | 'code'>): string {
     this.#count(outcome, [fault.unit, fault.unit + 1]);
-    return this.#countFault(fault.code);
-  }
-
-  #countFault(told: string): string {
-    const code = this.faults.has(told) || this.faults.size < FAULT_CODES_MAX ? told : 'other';
-    this.faults.set(code, (this.faults.get(code) ?? 0) + 1);
-    return code;
+    return countFault(this.faults, fault.code);
   }
 
   #forget(units: Ranges): void {
@@ -321,7 +322,7 @@ export class Epic {
     for (const fault of record.failed ?? []) {
       this.#unfault(fault.unit);
       this.counts.failed += 1;
-      this.#countFault(fault.code);
+      countFault(this.faults, fault.code);
     }
   }
 
@@ -330,9 +331,7 @@ export class Epic {
     assert(unknown, `epic ${this.id} resolves unit ${unit}, which is not unknown`); // E2
     this.unknownBy.delete(unit);
     this.counts.unknown -= 1;
-    const left = (this.faults.get(unknown.code) ?? 1) - 1;
-    if (left > 0) this.faults.set(unknown.code, left);
-    else this.faults.delete(unknown.code);
+    uncountFault(this.faults, unknown.code);
   }
 
   #park(record: EpicRecordOf<'parked'>): void {

@@ -6,7 +6,8 @@ import type { EpicCheckpoint } from './records.ts';
 /** The whole of an epic as one record. */
 export function checkpointOf(epic: Epic): EpicCheckpoint {
   const { id, name, work, source, brief, submittedWallMs, state, manifest, read, offset, drained } = epic;
-  const { closing, closingAs, fault, gather, paused, finishedWallMs, retryOf, absent } = epic;
+  const { closing, closingAs, fault, gather, paused, finishedWallMs, retryOf, absent, ends, delivered } =
+    epic;
   return {
     k: 'epic-checkpoint',
     epic: id,
@@ -25,6 +26,8 @@ export function checkpointOf(epic: Epic): EpicCheckpoint {
     ...(closingAs === 'missing' && { closingAs }),
     ...(fault && { fault }),
     ...(gather && { gather: gather.checkpoint() }),
+    ...(ends && { ends }),
+    ...(delivered && { delivered }),
     ...(paused !== undefined && { paused }),
     ...(finishedWallMs !== undefined && { finishedWallMs }),
     ...(retryOf && { retryOf }),
@@ -52,6 +55,7 @@ export function restore(epic: Epic, record: EpicCheckpoint): void {
   epic.fault = record.fault;
   epic.gather = record.gather && GatherState.from(record.gather, record.wallMs);
   epic.gather?.freeze(record.manifest?.gather);
+  epic.delivered = record.delivered ?? false;
   epic.paused = record.paused;
   epic.finishedWallMs = record.finishedWallMs;
   epic.extents.push(...record.extents);

@@ -27,8 +27,6 @@ export class GatherState {
   readonly late = new IntervalSet();
   /** Its value, kept like a brief. */
   result: { bytes: number; hash: string } | undefined;
-  /** Nobody is to be told of its end any more. */
-  delivered = false;
   #addresses: Addresses | undefined;
 
   constructor(asked: GatherAsked, submittedWallMs: number) {
@@ -44,7 +42,6 @@ export class GatherState {
     gather.phase = record.phase;
     gather.items = record.items;
     gather.result = record.result;
-    gather.delivered = record.delivered ?? false;
     gather.missing.addAll(record.missing);
     gather.late.addAll(record.late);
     gather.#address(record.to);
@@ -61,7 +58,6 @@ export class GatherState {
       ...(items !== undefined && { items }),
       ...(this.#addresses && { to: this.#addresses }),
       ...(result && { result }),
-      ...(this.delivered && { delivered: true }),
     };
   }
 

@@ -1,9 +1,10 @@
 /**
- * Gathering: when a gather stops taking answers, and what then becomes of it. It always ends: at completeness, with
- * enough answers, or at its deadline (G7); each unit counts once.
+ * Gathering: when an epic with a deadline, as each gather has one, stops taking answers, and what then becomes of a
+ * gather. It always ends: at completeness, with enough answers, or at its deadline (G7); each unit counts once.
  */
 import { IntervalSet } from '../../shared/core/intervalSet.ts';
 import { close, finish } from './closing.ts';
+import { deadlineOf, replyToOf } from './ending.ts';
 import type { Epic } from './epic.ts';
 import { freshControl, grantKey, type LiveEpic } from './live.ts';
 import type { MasterState } from './state.ts';
@@ -13,35 +14,35 @@ export function answersOf({ counts }: Epic): number {
   return counts.succeeded + counts.skipped;
 }
 
-/** Ends intake where it is time to. */
+/** Ends intake where it is time to: of a gather, and of any epic at its deadline. */
 export function keepTime(s: MasterState, live: LiveEpic): void {
   const { epic } = live;
   const { gather } = epic;
-  if (!gather || !epic.active || epic.closing !== undefined) return;
-  const isLate = s.now.wallMs >= gather.deadlineWallMs;
-  if (gather.phase === 'scatter' && isLate) {
+  if (!s.timed.has(live) || !epic.active || epic.closing !== undefined) return;
+  const isLate = s.now.wallMs >= (deadlineOf(epic) ?? Number.POSITIVE_INFINITY);
+  if (gather?.phase === 'scatter' && isLate) {
     return fail(s, live, 'scatter_failed', 'its scatter had not ended by the deadline');
   }
-  if (gather.phase !== 'work') return;
+  if (gather && gather.phase !== 'work') return;
   if (isLate) return close(s, live, { reason: 'the deadline passed', as: 'missing' });
-  if (gather.enough !== undefined && answersOf(epic) >= gather.enough) {
+  if (gather?.enough !== undefined && answersOf(epic) >= gather.enough) {
     return close(s, live, { reason: `${gather.enough} answers are enough`, as: 'missing' });
   }
 }
 
 /** Its return address was told, or is given up; it may have been forgotten meanwhile. */
 export function takeDelivered(s: MasterState, id: string): void {
-  const gather = s.ledger.epics.get(id)?.gather;
-  if (gather && !gather.delivered) s.record({ k: 'delivered', epic: id });
+  const epic = s.ledger.epics.get(id);
+  if (epic && replyToOf(epic) !== undefined && !epic.delivered) s.record({ k: 'delivered', epic: id });
 }
 
-/** When the next of the gathers must be looked at, by the wall clock. */
+/** When the next deadline passes, by the wall clock. */
 export function nextDeadline(s: MasterState): number {
   let next = Number.POSITIVE_INFINITY;
-  for (const { epic } of s.gathers) {
+  for (const { epic } of s.timed) {
     // One that is complete waits for its fold, and not for its deadline any more.
     if (epic.closing !== undefined || epic.gather?.phase === 'fold') continue;
-    next = Math.min(next, epic.gather?.deadlineWallMs ?? next);
+    next = Math.min(next, deadlineOf(epic) ?? next);
   }
   return next;
 }

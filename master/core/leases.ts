@@ -7,7 +7,7 @@
  */
 import { eachOf, IntervalSet } from '../../shared/core/intervalSet.ts';
 import type { Heartbeat, HeldGrant, Hello, Ranges } from '../../shared/protocol/messages.ts';
-import { giveUp } from './closing.ts';
+import { giveUp, whyClosed } from './closing.ts';
 import { type Grant, grantKey, type LiveEpic } from './live.ts';
 import { recallPaused } from './pausing.ts';
 import type { Token } from './records.ts';
@@ -229,5 +229,5 @@ function lapseEpic(s: MasterState, session: Session, live: LiveEpic, units: Inte
   s.touched.add(live);
   s.record({ k: 'lease-expired', epic: epic.id, session: session.id, again, unknown, wallMs });
   if (epic.closing === undefined) s.putBack(live, again);
-  else giveUp(s, live, again, `worker ${session.id} was lost while the epic was being cancelled`);
+  else giveUp(s, live, again, `${whyClosed(epic)} and worker ${session.id} was lost`);
 }

@@ -73,7 +73,7 @@ export type MasterInput =
   | { type: 'folded'; token: ControlToken; bytes: number; hash: string }
   /** What a scatter or fold gave cannot be taken. */
   | { type: 'control-refused'; token: ControlToken; code: string; message: string }
-  /** The return address of a gather that is over is told no more. */
+  /** The return address of an epic that is over is told no more. */
   | { type: 'delivered'; epic: string }
   | { type: 'due'; epic: string; due: DueRows }
   | { type: 'due-failed'; epic: string }
@@ -262,7 +262,7 @@ export class Master {
       endRecovery(s, live);
       reissue(s, live);
       endUnoffered(s, live);
-      if (isDue(s, live) || live.readFault || live.epic.gather) s.touched.add(live);
+      if (isDue(s, live) || live.readFault || s.timed.has(live)) s.touched.add(live);
     }
     recall(s);
     purge(s);

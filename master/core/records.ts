@@ -35,7 +35,11 @@ export type RecordedFault = Omit<UnitFault, 'brings'> & { stepIndex?: number; da
 export type AnsweredUnit = { unit: number; data: UnitData };
 
 /** What the submit of a gather asks for; the rest is as its work says. */
-export type GatherAsked = { deadlineMs?: number; enough?: number; quorum?: number; replyTo?: string };
+/** What a submit asks for: when its epic must end, from then, and who is told. */
+export type EndsAsked = { deadlineMs?: number; replyTo?: string };
+
+/** What the submit of a gather asks for; the rest is as its work says. */
+export type GatherAsked = EndsAsked & { enough?: number; quorum?: number };
 
 /** Responders by name, and the units that are for each of them alone. */
 export type Addresses = readonly (readonly [string, Ranges])[];
@@ -49,7 +53,6 @@ export type GatherCheckpoint = {
   missing: Ranges;
   late: Ranges;
   result?: { bytes: number; hash: string };
-  delivered?: true;
 };
 /** `scatter` until its units are known, `fold` once intake is over. */
 export type GatherPhase = 'scatter' | 'work' | 'fold';
@@ -91,6 +94,8 @@ export type EpicCheckpoint = {
   closingAs?: 'missing';
   fault?: { code: string; message: string };
   gather?: GatherCheckpoint;
+  ends?: EndsAsked;
+  delivered?: true;
   paused?: string;
   finishedWallMs?: number;
   retryOf?: RetryOf;
@@ -118,6 +123,7 @@ export type EpicRecord =
       wallMs: number;
       retryOf?: RetryOf;
       gather?: GatherAsked;
+      ends?: EndsAsked;
     }
   /** The units of a gather are known. */
   | { k: 'scattered'; epic: string; source: SourceSpec; items: number; to?: Addresses }
@@ -183,7 +189,7 @@ export type EpicRecord =
       unclaimed?: Ranges;
       wallMs: number;
     }
-  /** Nothing more is granted; what has no outcome yet is `cancelled`, or `missing` from a gather. */
+  /** Nothing more is granted; what has no outcome yet is `cancelled`, or `missing` at a deadline. */
   | { k: 'closing'; epic: string; reason: string; as?: 'missing'; wallMs: number }
   /** The whole of an epic at one moment; stands for all its records before. */
   | EpicCheckpoint

@@ -8,7 +8,7 @@
  * V3: what is handed back within that lease waits on: a worker may claim by an older grant than the last (`state.ts`).
  */
 import { IntervalSet } from '../../shared/core/intervalSet.ts';
-import { giveUp } from './closing.ts';
+import { giveUp, whyClosed } from './closing.ts';
 import type { LiveEpic } from './live.ts';
 import type { EpicRecord } from './records.ts';
 import type { MasterState } from './state.ts';
@@ -45,7 +45,7 @@ export function endRecovery(s: MasterState, live: LiveEpic): void {
     s.record({ ...record, unknown, unclaimed: again, wallMs });
   }
   if (epic.closing !== undefined && !epic.asksFirst) {
-    return giveUp(s, live, again, 'the epic was cancelled, and whoever held it did not come back');
+    return giveUp(s, live, again, `${whyClosed(epic)}, and whoever held it did not come back`);
   }
   s.putBack(live, again);
 }

@@ -17,6 +17,7 @@ import {
   WORK_AVAILABLE_MIN_GAP_MS,
 } from '../../shared/core/limits.ts';
 import type { MasterMessage, Ranges } from '../../shared/protocol/messages.ts';
+import { deadlineOf } from './ending.ts';
 import { Ledger } from './ledger.ts';
 import { type Grant, grantKey, LiveEpic, type Read } from './live.ts';
 import { park } from './parking.ts';
@@ -100,6 +101,8 @@ export class MasterState {
   readonly granting = new Set<LiveEpic>();
   /** Gathers that run. */
   readonly gathers = new Set<LiveEpic>();
+  /** Epics that run and have a deadline: all gathers, and others. */
+  readonly timed = new Set<LiveEpic>();
   /** Epics that changed in this step. */
   readonly touched = new Set<LiveEpic>();
   readonly counters: Counters = {
@@ -220,6 +223,7 @@ export class MasterState {
     const live = new LiveEpic(epic);
     this.live.set(id, live);
     if (epic.gather) this.gathers.add(live);
+    if (deadlineOf(epic) !== undefined) this.timed.add(live);
     this.touched.add(live);
     return live;
   }

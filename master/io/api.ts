@@ -13,7 +13,7 @@ import type {
 } from '../../shared/protocol/api.ts';
 import type { Ranges } from '../../shared/protocol/messages.ts';
 import type { Epic } from '../core/epic.ts';
-import type { EpicRecord } from '../core/records.ts';
+import type { EndsAsked, EpicRecord } from '../core/records.ts';
 import type { SourceSpec } from '../core/source.ts';
 import type { UnitName } from './unitStory.ts';
 import type { UnitsFilter } from './unitViews.ts';
@@ -25,7 +25,7 @@ export type SubmitRequest = {
   name?: string;
   source: SourceSpec;
   brief: unknown;
-};
+} & EndsAsked;
 
 /** A gather: its input is the brief of its epic. What is not asked for is as its work says. */
 export type GatherRequest = {
@@ -33,11 +33,9 @@ export type GatherRequest = {
   work: string;
   name?: string;
   input: unknown;
-  deadlineMs?: number;
   enough?: number;
   quorum?: number;
-  replyTo?: string;
-};
+} & EndsAsked;
 
 /** What a gather came to: its value as JSON text of `bytes` bytes. */
 export type GatherResult = {

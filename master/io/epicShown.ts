@@ -23,10 +23,13 @@ export function shownEpic(epic: EpicStatus, nowMs: number): ShownEpic {
   };
 }
 
-/** When an epic is over, as far as that is known. A gather is not asked beyond its deadline. */
-function etaOf({ state, etaMs, gather }: EpicStatus, nowMs: number): string | undefined {
+/** When an epic is over, as far as that is known. Nothing of it is begun beyond its deadline. */
+function etaOf(
+  { state, etaMs, gather, deadlineAt = gather?.deadlineAt }: EpicStatus,
+  nowMs: number,
+): string | undefined {
   if (isOver(state)) return undefined;
-  const byDeadline = gather ? Date.parse(gather.deadlineAt) : Number.POSITIVE_INFINITY;
+  const byDeadline = deadlineAt === undefined ? Number.POSITIVE_INFINITY : Date.parse(deadlineAt);
   const atMs = Math.min(byDeadline, etaMs === undefined ? Number.POSITIVE_INFINITY : nowMs + etaMs);
   return Number.isFinite(atMs) ? new Date(atMs).toISOString() : undefined;
 }

@@ -2,15 +2,11 @@
  * What requests about gathers may say: bodies, `Prefer`, `Idempotency-Key` and the form of results. As `requests.ts`,
  * it throws `bad_request` naming the field and the cure.
  */
-import { durationMs } from '../../shared/core/duration.ts';
-import {
-  GATHER_DEADLINE_MS_MAX,
-  IDEMPOTENCY_KEY_CHARS_MAX,
-  REPLY_TO_CHARS_MAX,
-  WAIT_MS_MAX,
-} from '../../shared/core/limits.ts';
+import { IDEMPOTENCY_KEY_CHARS_MAX, WAIT_MS_MAX } from '../../shared/core/limits.ts';
 import type { GatherRequest } from './api.ts';
-import { idOf, objectOf, oneOf, refuse, textOf } from './requests.ts';
+import { endsOf } from './endsOf.ts';
+import { refuse } from './fields.ts';
+import { idOf, objectOf, oneOf } from './requests.ts';
 
 const FIELDS = ['input', 'name', 'deadline', 'enough', 'quorum', 'replyTo'] as const;
 
@@ -20,11 +16,9 @@ export function gatherBody(work: unknown, body: unknown): Omit<GatherRequest, 'i
   if (fields['input'] === undefined) refuse('field input is missing; a gather without one takes null');
   const gather: Omit<GatherRequest, 'id'> = { work: idOf(work, 'name'), input: fields['input'] };
   if (fields['name'] !== undefined) gather.name = idOf(fields['name'], 'name');
-  if (fields['deadline'] !== undefined) gather.deadlineMs = deadlineOf(fields['deadline']);
   if (fields['enough'] !== undefined) gather.enough = countOf(fields['enough'], 'enough', 1);
   if (fields['quorum'] !== undefined) gather.quorum = countOf(fields['quorum'], 'quorum', 0);
-  if (fields['replyTo'] !== undefined)
-    gather.replyTo = textOf(fields['replyTo'], 'replyTo', REPLY_TO_CHARS_MAX);
+  Object.assign(gather, endsOf(fields));
   const { enough, quorum } = gather;
   if (enough !== undefined && quorum !== undefined && quorum > enough)
     refuse(`field quorum, ${quorum}, must not be above enough, ${enough}: it could never be reached`);
@@ -59,23 +53,6 @@ export function resultsFormat(query: unknown, accept = ''): 'ndjson' | 'csv' {
   const { format } = objectOf(query, 'the query', ['format']);
   if (format !== undefined) return oneOf(format, ['ndjson', 'csv'], 'format');
   return /\btext\/csv\b/i.test(accept) ? 'csv' : 'ndjson';
-}
-
-function deadlineOf(value: unknown): number {
-  const rule = 'must be a duration from now with its unit, such as "10s" or "2m"';
-  if (typeof value !== 'string' || value.length > 64) refuse(`field deadline ${rule}`);
-  if (/^\s*-/.test(value)) refuse(`field deadline is in the past; it ${rule}`);
-  if (!/[a-z]\s*$/.test(value)) refuse(`field deadline ${rule}`);
-  let ms = Number.NaN;
-  try {
-    ms = durationMs(value);
-  } catch {
-    refuse(`field deadline ${rule}`);
-  }
-  if (ms < 1) refuse(`field deadline is zero; it ${rule}`);
-  if (ms > GATHER_DEADLINE_MS_MAX)
-    refuse(`field deadline is too long: at most ${GATHER_DEADLINE_MS_MAX / 86_400_000}d`);
-  return ms;
 }
 
 function countOf(value: unknown, field: string, least: number): number {

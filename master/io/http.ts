@@ -60,8 +60,6 @@ export type HttpParts = SubmitParts & {
   metrics?: Pick<MasterMetrics, 'text' | 'contentType' | 'answered'>;
   /** The server to answer on, shared with the worker link; its own one by default. */
   server?: Server;
-  /** Which return addresses may be given; none by default. */
-  addresses?: Pick<ReturnAddresses, 'check'>;
   /** Why no worker may come by `/v1/link`, where the link is not on this server. */
   noLink?: string;
 };

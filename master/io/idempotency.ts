@@ -6,7 +6,7 @@
 import { createHash } from 'node:crypto';
 import { GimmeError } from '../../shared/core/errors.ts';
 import { idFrom } from '../../shared/core/ids.ts';
-import type { GatherAsked } from '../core/records.ts';
+import type { EndsAsked, GatherAsked } from '../core/records.ts';
 import type { SourceSpec } from '../core/source.ts';
 
 /** What of a submit decides whether another one is the same. `brief` is its hash, with how its units are parsed. */
@@ -15,7 +15,8 @@ export type Payload = {
   work: string;
   source: SourceSpec;
   brief: string;
-  gather?: GatherAsked & { replyTo?: string };
+  gather?: GatherAsked;
+  ends?: EndsAsked;
 };
 
 /** The id of the epic that this key makes. */
@@ -30,7 +31,7 @@ export function checkSame(epic: Payload & { id: string }, now: Payload): void {
     ...(epic.name === now.name ? [] : ['name']),
     ...(epic.brief === now.brief ? [] : [now.gather ? 'input' : 'brief']),
     ...(epic.gather || isSameSource(epic.source, now.source) ? [] : ['source']),
-    ...(asText(epic.gather) === asText(now.gather) ? [] : ['settings']),
+    ...(asText(epic) === asText(now) ? [] : ['settings']),
   ];
   if (differs.length === 0) return;
   const what = differs.join(', ');
@@ -47,8 +48,13 @@ function isSameSource(a: SourceSpec, b: SourceSpec): boolean {
   return a.type === b.type;
 }
 
-function asText(gather: Payload['gather']): string {
-  if (!gather) return '';
-  const { deadlineMs, enough, quorum, replyTo } = gather;
-  return JSON.stringify([deadlineMs ?? null, enough ?? null, quorum ?? null, replyTo ?? null]);
+function asText({ gather, ends }: Pick<Payload, 'gather' | 'ends'>): string {
+  const { deadlineMs, enough, quorum, replyTo }: GatherAsked = gather ?? ends ?? {};
+  return JSON.stringify([
+    gather !== undefined,
+    deadlineMs ?? null,
+    enough ?? null,
+    quorum ?? null,
+    replyTo ?? null,
+  ]);
 }

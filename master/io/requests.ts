@@ -13,18 +13,26 @@ import {
   PAGE_UNITS_MAX,
   REASON_CHARS_MAX,
 } from '../../shared/core/limits.ts';
-import type { EpicState, RetryBody, SteerBody, SubmitBody, SubmitQuery } from '../../shared/protocol/api.ts';
+import type {
+  Ends,
+  EpicState,
+  RetryBody,
+  SteerBody,
+  SubmitBody,
+  SubmitQuery,
+} from '../../shared/protocol/api.ts';
 import type { HeaderName } from '../../shared/protocol/operations.ts';
+import type { EndsAsked } from '../core/records.ts';
+import { ENDS_FIELDS, endsOf } from './endsOf.ts';
+import { refuse, textOf } from './fields.ts';
 import type { UnitName } from './unitStory.ts';
 import type { UnitsFilter } from './unitViews.ts';
 
 const LATER_FIELDS = new Set([
-  'deadline',
   'priority',
   'rate',
   'rateKey',
   'rate-key',
-  'replyTo',
   'key',
   'idempotencyKey',
   'tenant',
@@ -39,6 +47,9 @@ const UNIT_STATES = ['parked', 'running', 'failed', 'unknown'] as const;
 const RETRY_STATES = ['failed', 'unknown'] as const;
 const ID_RULE = 'must be 1 to 64 of A-Z a-z 0-9 _ -';
 
+/** A submit with what it says of its end read. */
+export type SubmitAsked = Omit<SubmitBody, keyof Ends> & EndsAsked;
+export type UploadAsked = Omit<SubmitQuery, keyof Ends> & EndsAsked;
 export type ListQuery = { state?: EpicState; work?: string; cursor?: string; limit: number };
 
 /** Refuses headers that would change the meaning of a call and that it does not take. */
@@ -54,18 +65,21 @@ export function checkHeaders(headers: Record<string, unknown>, taken: readonly H
 }
 
 /** Checks the JSON body of a submit. */
-export function submitBody(body: unknown): SubmitBody {
-  const fields = objectOf(body, 'the body', ['work', 'name', 'source', 'brief']);
-  const submit: SubmitBody = { work: idOf(fields.work, 'work'), source: sourceOf(fields.source) };
+export function submitBody(body: unknown): SubmitAsked {
+  const fields = objectOf(body, 'the body', ['work', 'name', 'source', 'brief', ...ENDS_FIELDS]);
+  const submit: SubmitAsked = {
+    ...{ work: idOf(fields.work, 'work'), source: sourceOf(fields.source) },
+    ...endsOf(fields),
+  };
   if (fields.name !== undefined) submit.name = idOf(fields.name, 'name');
   if (fields.brief !== undefined) submit.brief = fields.brief;
   return submit;
 }
 
 /** Checks the query of a submit whose body is a stream of records. */
-export function submitQuery(query: unknown): SubmitQuery {
-  const fields = objectOf(query, 'the query', ['work', 'name', 'brief']);
-  const submit: SubmitQuery = { work: idOf(fields.work, 'work') };
+export function submitQuery(query: unknown): UploadAsked {
+  const fields = objectOf(query, 'the query', ['work', 'name', 'brief', ...ENDS_FIELDS]);
+  const submit: UploadAsked = { work: idOf(fields.work, 'work'), ...endsOf(fields) };
   if (fields.name !== undefined) submit.name = idOf(fields.name, 'name');
   if (fields.brief !== undefined) submit.brief = idOf(fields.brief, 'brief');
   return submit;
@@ -250,12 +264,6 @@ export function oneOf<T extends string>(value: unknown, choices: readonly T[], f
   return choice ?? refuse(`field ${field} must be one of ${choices.join(', ')}`);
 }
 
-export function textOf(value: unknown, field: string, charsMax: number): string {
-  if (typeof value !== 'string' || value === '') refuse(`field ${field} must be a text, given once`);
-  if (value.length > charsMax) refuse(`field ${field} is over ${charsMax} characters`);
-  return value;
-}
-
 function booleanOf(value: unknown, field: string): boolean {
   if (typeof value !== 'boolean') refuse(`field ${field} must be true or false`);
   return value;
@@ -271,8 +279,4 @@ function reasonOf(value: unknown): string {
 function unitNumber(value: unknown): number | undefined {
   const unit = typeof value === 'string' && /^\d{1,16}$/.test(value) ? Number(value) : Number.NaN;
   return Number.isSafeInteger(unit) ? unit : undefined;
-}
-
-export function refuse(message: string): never {
-  throw new GimmeError('bad_request', message);
 }

@@ -1,12 +1,12 @@
 /**
- * Returns: has everyone told whose gather is over, at least once. Owns who is still to be told and when that is tried
+ * Returns: has everyone told whose epic is over, at least once. Owns who is still to be told and when that is tried
  * again; how it is told is `returnAddresses.ts`, that it was is the master's to remember.
  *
  * A return is `waiting` (for its next attempt), `queued` (its time has come) or `sending`.
  *
- * U1: one attempt of a gather at a time, RETURNS_AT_ONCE of all.
+ * U1: one attempt of an epic at a time, RETURNS_AT_ONCE of all.
  * U2: `delivered` is called once for each, when nobody is to be told any more: it was told, or given up.
- * U3: a gather is told of for RETURN_FOR_MS from its end, also over a restart.
+ * U3: an epic is told of for RETURN_FOR_MS from its end, also over a restart.
  * U4: at most RETURNS_MAX are owed; beyond it whoever has waited longest is given up.
  */
 import {
@@ -28,7 +28,7 @@ export type ReturnsParts = {
   log: Log;
   /** From 0 up to, not including, 1. Defaults to Math.random. */
   random?: () => number;
-  /** Nobody is to be told of this gather any more; `outcome` says why. */
+  /** Nobody is to be told of this epic any more; `outcome` says why. */
   delivered(epic: string, outcome: Told | 'given-up'): void;
 };
 
@@ -60,9 +60,9 @@ export class Returns {
     return this.#owed.size;
   }
 
-  /** Has the return address of a gather that is over told. Told of twice, it is still owed once. */
+  /** Has the return address of an epic that is over told. Told of twice, it is still owed once. */
   owe(epic: EpicStatus): void {
-    const address = epic.gather?.replyTo;
+    const address = epic.gather?.replyTo ?? epic.replyTo;
     const { id } = epic;
     if (!this.#open || address === undefined || this.#owed.has(id)) return;
     const endedMs = Date.parse(epic.finishedAt ?? epic.submittedAt);
@@ -111,7 +111,7 @@ export class Returns {
     if (!this.#open || !this.#owed.has(id)) return;
     const delayMs = backoffMs(BACKOFF, attempt, random());
     if (clock.wallMs() + delayMs > endMs) {
-      log.warn('a return address was not told that its gather is over; it is given up', story);
+      log.warn('a return address was not told that its epic is over; it is given up', story);
       return this.#end(one, 'given-up');
     }
     log[attempt === 1 ? 'warn' : 'debug']('a return address could not be told; it is tried again', story);
@@ -140,19 +140,19 @@ export class Returns {
   }
 }
 
-/** What an address is told: how the gather ended, and where its result is. */
+/** What an address is told: how the epic ended, and where the result of a gather is. */
 function replyOf(epic: EpicStatus): Reply {
   const { id, name, work, state, totals, gather, fault, links, finishedAt, submittedAt } = epic;
   const end = state === 'failed' || state === 'cancelled' ? state : 'finished';
   const { self } = links;
   return {
-    type: `gather.${end}`,
+    type: `${gather ? 'gather' : 'epic'}.${end}`,
     timestamp: finishedAt ?? submittedAt,
     data: {
       ...{ id, name, work, state, totals },
-      complete: gather?.complete ?? false,
+      ...(gather && { complete: gather.complete ?? false }),
       ...(fault && { fault }),
-      links: { self, result: `${self}/result`, results: `${self}/results` },
+      links: gather ? { self, result: `${self}/result`, results: `${self}/results` } : { self },
     },
   };
 }

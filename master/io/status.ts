@@ -5,6 +5,7 @@
 import { countOf } from '../../shared/core/intervalSet.ts';
 import type { EpicState, EpicStatus, GatherStatus } from '../../shared/protocol/api.ts';
 import type { StepCounters } from '../../shared/protocol/messages.ts';
+import { deadlineOf, replyToOf } from '../core/ending.ts';
 import type { Epic } from '../core/epic.ts';
 import { answersOf } from '../core/gathering.ts';
 import type { GatherState } from '../core/gatherState.ts';
@@ -149,7 +150,7 @@ export function statusOf(
     ...(epic.paused !== undefined && { paused: epic.paused }),
     ...(epic.retryOf && { retryOf: epic.retryOf.epic }),
     ...(epic.fault && { fault: epic.fault }),
-    ...(epic.gather && { gather: gatherStatusOf(epic, epic.gather) }),
+    ...(epic.gather ? { gather: gatherStatusOf(epic, epic.gather) } : endsOf(epic)),
     links: linksOf(epic),
   };
 }
@@ -157,6 +158,14 @@ export function statusOf(
 function stateOf({ state, gather }: Epic): EpicState {
   if (state !== 'running' || !gather) return state;
   return gather.phase === 'scatter' ? 'scattering' : gather.phase === 'fold' ? 'folding' : state;
+}
+
+function endsOf(epic: Epic): Pick<EpicStatus, 'deadlineAt' | 'replyTo'> {
+  const [deadlineMs, replyTo] = [deadlineOf(epic), replyToOf(epic)];
+  return {
+    ...(deadlineMs !== undefined && { deadlineAt: new Date(deadlineMs).toISOString() }),
+    ...(replyTo !== undefined && { replyTo }),
+  };
 }
 
 function gatherStatusOf(epic: Epic, gather: GatherState): GatherStatus {

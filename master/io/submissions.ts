@@ -1,6 +1,6 @@
 /** How a submit becomes an epic's first record: its brief is made durable, then the epic. */
 import type { BriefEnvelope, EpicStatus } from '../../shared/protocol/api.ts';
-import type { GatherAsked } from '../core/records.ts';
+import type { EndsAsked, GatherAsked } from '../core/records.ts';
 import { formatOf } from '../core/source.ts';
 import type { MasterState } from '../core/state.ts';
 import type { GatherRequest, SubmitRequest } from './api.ts';
@@ -30,20 +30,21 @@ export class Submissions {
     this.#parts = parts;
   }
 
-  async submit({ id, work, name, source, brief = null }: SubmitRequest): Promise<EpicStatus> {
+  async submit({ id, work, name, source, brief = null, ...asked }: SubmitRequest): Promise<EpicStatus> {
     const hash = await this.#put({ brief, format: formatOf(source) });
-    return this.#enter({ ...(id && { id }), work, source, brief: hash, ...(name !== undefined && { name }) });
+    const of = { ...(id && { id }), work, source, brief: hash, ...(name !== undefined && { name }) };
+    const ends = endsOf(asked);
+    return this.#enter({ ...of, ...(Object.keys(ends).length > 0 && { ends }) });
   }
 
   /** The input of a gather is its brief. */
   async gather({ id, work, name, input, ...asked }: GatherRequest): Promise<EpicStatus> {
     const brief = await this.#put({ brief: input ?? null, format: { type: 'json' } });
-    const { deadlineMs, enough, quorum, replyTo } = asked;
+    const { enough, quorum } = asked;
     const gather: GatherAsked = {
-      ...(deadlineMs !== undefined && { deadlineMs }),
+      ...endsOf(asked),
       ...(enough !== undefined && { enough }),
       ...(quorum !== undefined && { quorum }),
-      ...(replyTo !== undefined && { replyTo }),
     };
     const of = { ...(id && { id }), work, brief, gather, ...(name !== undefined && { name }) };
     return this.#enter({ ...of, source: { type: 'scatter' } });
@@ -55,8 +56,8 @@ export class Submissions {
     const known = id === undefined ? undefined : this.#parts.state.ledger.epics.get(id);
     if (!known) return this.#parts.submit(submission);
     const { name = known.id } = submission;
-    const { work, source, brief, gather } = known;
-    const asked = gather ? { gather: gather.asked } : {};
+    const { work, source, brief, gather, ends } = known;
+    const asked = { ...(gather && { gather: gather.asked }), ...(ends && { ends }) };
     checkSame({ id: known.id, name: known.name, work, source, brief, ...asked }, { ...submission, name });
     // The upload came again with it, and the epic has its own.
     if (submission.source.type === 'spool') await this.#parts.spool.remove(submission.source.id);
@@ -66,4 +67,8 @@ export class Submissions {
   #put(envelope: BriefEnvelope): Promise<string> {
     return this.#parts.briefs.put(Buffer.from(JSON.stringify(envelope)));
   }
+}
+
+function endsOf({ deadlineMs, replyTo }: EndsAsked): EndsAsked {
+  return { ...(deadlineMs !== undefined && { deadlineMs }), ...(replyTo !== undefined && { replyTo }) };
 }

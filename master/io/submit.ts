@@ -17,21 +17,25 @@ import type { Briefs } from './briefs.ts';
 import { idempotencyKeyOf } from './gatherRequests.ts';
 import { keyedId } from './idempotency.ts';
 import { noQuery, submitBody, submitQuery } from './requests.ts';
+import { ReturnAddresses } from './returnAddresses.ts';
 import type { Spool } from './spool.ts';
 
 export type SubmitParts = {
   api: MasterApi;
   spool: Pick<Spool, 'write' | 'remove'>;
   briefs: Pick<Briefs, 'put' | 'get'>;
+  /** Which return addresses may be given; none by default. */
+  addresses?: Pick<ReturnAddresses, 'check'>;
 };
 
 /** Submits the records in the body of a request; its fields are in the query. */
 export async function submitUpload(
-  { api, spool, briefs }: SubmitParts,
+  { api, spool, briefs, addresses }: SubmitParts,
   request: FastifyRequest,
   body: Readable,
 ): Promise<EpicStatus> {
   const { brief: hash, ...submit } = submitQuery(request.query);
+  checkAddress(addresses, submit);
   const format = formatOf(request.headers['content-type'] ?? '');
   const keyed = keyOf(request);
   const brief = hash === undefined ? null : await briefOf(briefs, hash);
@@ -39,12 +43,20 @@ export async function submitUpload(
 }
 
 /** Submits what a JSON body says. */
-export async function submitJson({ api, spool }: SubmitParts, request: FastifyRequest): Promise<EpicStatus> {
+export async function submitJson(
+  { api, spool, addresses }: SubmitParts,
+  request: FastifyRequest,
+): Promise<EpicStatus> {
   noQuery(request.query);
   const { source, brief = null, ...rest } = submitBody(request.body);
+  checkAddress(addresses, rest);
   const submit = { ...rest, ...keyOf(request), brief };
   if (source.type === 'range') return api.submit({ ...submit, source });
   return spooled({ api, spool }, { format: 'ndjson', body: lines(source) }, submit);
+}
+
+function checkAddress(addresses: SubmitParts['addresses'], { replyTo }: { replyTo?: string }): void {
+  if (replyTo !== undefined) (addresses ?? new ReturnAddresses()).check(replyTo);
 }
 
 function keyOf({ headers }: FastifyRequest): { id?: string } {

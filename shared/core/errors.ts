@@ -21,6 +21,12 @@ export const ERRORS = {
     'Correct the command as the message says; `gimme <command> --help` lists its options.',
   ),
   bad_request: row(400, 2, false, 'Correct the field that the message names and send the request again.'),
+  bad_deadline: row(
+    422,
+    2,
+    false,
+    'Give a deadline that is still to come: a duration from now, such as `2m`.',
+  ),
   bad_brief: row(422, 2, false, 'Correct the brief at the field, line and column that the message names.'),
   bad_source: row(422, 2, false, 'Correct the source: the message names the file or the row.'),
   bad_works: row(

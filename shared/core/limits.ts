@@ -84,7 +84,7 @@ export const EPICS_ACTIVE_MAX = 10_000;
 /** How long a gather takes answers, where neither its work nor its submit says so. */
 export const GATHER_DEADLINE_MS = 120_000;
 /** Longest time that a gather may take answers. */
-export const GATHER_DEADLINE_MS_MAX = 30 * 24 * 3_600_000;
+export const DEADLINE_MS_MAX = 30 * 24 * 3_600_000;
 /** Units of one gather that are for one responder each. */
 export const GATHER_ADDRESSED_MAX = 100_000;
 /** Bytes of all items of one scatter. */

@@ -77,9 +77,20 @@ export type EpicStatus = {
   retryOf?: string;
   /** Where it is a gather. */
   gather?: GatherStatus;
+  /** When it must end, and who is told of that; a gather says it in `gather`. */
+  deadlineAt?: string;
+  replyTo?: string;
   /** Why it failed. */
   fault?: { code: string; message: string };
   links: { self: string; result?: string; results?: string };
+};
+
+/** What a submit says of the end of its epic. */
+export type Ends = {
+  /** From submit to its end, such as `10s`: what has no outcome by then is missing. Else a gather's is its work's. */
+  deadline?: string;
+  /** A webhook, or a NATS subject `gimmework.reply.<id>`, that is told once it is over. */
+  replyTo?: string;
 };
 
 /** JSON body of `POST /v1/epics`. */
@@ -88,25 +99,21 @@ export type SubmitBody = {
   name?: string;
   source: { type: 'range'; from: number; to: number } | { type: 'units'; units: unknown[] };
   brief?: unknown;
-};
+} & Ends;
 
 /** Query of `POST /v1/epics` with a `text/csv` or `application/x-ndjson` body; `brief` is a hash from `POST /v1/briefs`. */
-export type SubmitQuery = { work: string; name?: string; brief?: string };
+export type SubmitQuery = { work: string; name?: string; brief?: string } & Ends;
 
 /** JSON body of `POST /v1/gathers/{name}`. */
 export type GatherBody = {
   /** What its scatter, its steps and its fold are given. */
   input: unknown;
   name?: string;
-  /** From submit to the end of intake, such as `10s`; else as its work says. */
-  deadline?: string;
   /** Answers that end it early. */
   enough?: number;
   /** Least answers for a partial result to be a success. */
   quorum?: number;
-  /** A webhook, or a NATS subject `gimmework.reply.<id>`, that is told once it is over. */
-  replyTo?: string;
-};
+} & Ends;
 
 /** What a gather came to. `missing` are flat half-open ranges of the units that did not answer. */
 export type GatherAnswer<Value = unknown> = {
@@ -121,7 +128,7 @@ export type UnitResult = { unit: number; answer: unknown };
 
 /** What `replyTo` is told. */
 export type Reply = {
-  type: 'gather.finished' | 'gather.failed' | 'gather.cancelled';
+  type: `${'gather' | 'epic'}.${'finished' | 'failed' | 'cancelled'}`;
   timestamp: string;
   data: {
     id: string;
@@ -129,9 +136,10 @@ export type Reply = {
     work: string;
     state: EpicState;
     totals: Totals;
-    complete: boolean;
+    /** Of a gather: whether every unit has answered. */
+    complete?: boolean;
     fault?: { code: string; message: string };
-    links: { self: string; result: string; results: string };
+    links: { self: string; result?: string; results?: string };
   };
 };
 

@@ -2,7 +2,7 @@
  * JSON Schemas (draft 2020-12) of what the HTTP interface takes and answers. The compiler holds their fields to
  * `api.ts`, a test holds real answers to them.
  */
-import { GATHER_DEADLINE_MS_MAX, REASON_CHARS_MAX, REPLY_TO_CHARS_MAX } from '../core/limits.ts';
+import { DEADLINE_MS_MAX, REASON_CHARS_MAX, REPLY_TO_CHARS_MAX } from '../core/limits.ts';
 import type {
   EpicPage,
   EpicStatus,
@@ -74,7 +74,7 @@ const TOTALS = object<Totals>({
   unknown: whole('an effect may or may not have happened: a person decides'),
   skipped: units,
   cancelled: units,
-  missing: whole('of a gather: had not answered in time'),
+  missing: whole('had no outcome at the deadline'),
   outstanding: whole('have no outcome yet'),
 });
 
@@ -115,7 +115,7 @@ const EPIC = object<Shown>(
     etaMs: number('milliseconds to the end'),
     eta: {
       ...date,
-      description: 'when it is over, as far as that is known; of a gather: its deadline at the latest',
+      description: 'when it is over, as far as that is known; its deadline at the latest',
     },
     bottleneck: text('one sentence on what it waits for'),
     faults: mapOf(whole()),
@@ -126,6 +126,8 @@ const EPIC = object<Shown>(
     paused: text('why it is paused'),
     retryOf: ID,
     gather: ref('Gather'),
+    deadlineAt: date,
+    replyTo: text('who is told of its end; of a gather it is there'),
     'responses-received': whole('answers of a gather so far'),
     fault,
     links: object<EpicStatus['links']>(
@@ -135,7 +137,7 @@ const EPIC = object<Shown>(
     ),
   },
   ...(['status', 'eta', 'etaMs', 'examples', 'finishedAt', 'reason', 'paused', 'retryOf', 'gather'] as const),
-  ...(['responses-received', 'fault', 'states'] as const),
+  ...(['responses-received', 'fault', 'states', 'deadlineAt', 'replyTo'] as const),
 );
 
 const UNIT = object<UnitView>(
@@ -161,23 +163,26 @@ const SOURCE: Schema = {
   ],
 };
 
+/** Until when an epic may run, from now. */
+export const DEADLINE: Schema = {
+  ...text(`from now to the end of intake, such as 10s; at most ${DEADLINE_MS_MAX / 86_400_000}d`),
+  pattern: '^\\d+(\\.\\d+)?(ms|s|m|h|d)$',
+};
+/** A return address. */
+export const REPLY_TO: Schema = {
+  ...text('a webhook, or a NATS subject gimmework.reply.<id>, that is told once it is over'),
+  maxLength: REPLY_TO_CHARS_MAX,
+};
+
 const GATHER_BODY = closed(
   object<GatherBody>(
     {
       input: anything('what the scatter, the steps and the fold are given'),
       name: ID,
-      deadline: {
-        ...text(
-          `from now to the end of intake, such as 10s; at most ${GATHER_DEADLINE_MS_MAX / 86_400_000}d`,
-        ),
-        pattern: '^\\d+(\\.\\d+)?(ms|s|m|h|d)$',
-      },
+      deadline: DEADLINE,
       enough: { ...whole('answers that end it early'), minimum: 1 },
       quorum: whole('least answers for a partial result to be a success; not above enough'),
-      replyTo: {
-        ...text('a webhook, or a NATS subject gimmework.reply.<id>, that is told once it is over'),
-        maxLength: REPLY_TO_CHARS_MAX,
-      },
+      replyTo: REPLY_TO,
     },
     ...(['name', 'deadline', 'enough', 'quorum', 'replyTo'] as const),
   ),
@@ -193,9 +198,11 @@ export const SCHEMAS: Record<string, Schema> = {
   EpicPage: object<EpicPage>({ epics: listOf(ref('Epic')), next: ID }, 'next'),
   SubmitBody: closed(
     object<SubmitBody>(
-      { work: ID, name: ID, source: SOURCE, brief: anything('the same for all units') },
-      'name',
-      'brief',
+      {
+        ...{ work: ID, name: ID, source: SOURCE, brief: anything('the same for all units') },
+        ...{ deadline: DEADLINE, replyTo: REPLY_TO },
+      },
+      ...(['name', 'brief', 'deadline', 'replyTo'] as const),
     ),
   ),
   GatherBody: GATHER_BODY,

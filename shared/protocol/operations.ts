@@ -4,7 +4,7 @@
  */
 import type { ErrorCode } from '../core/errors.ts';
 import { PAGE_EPICS_MAX, PAGE_UNITS_MAX, WAIT_MS_MAX } from '../core/limits.ts';
-import { ID, listOf, ref, type Schema, text } from './httpSchemas.ts';
+import { DEADLINE, ID, listOf, REPLY_TO, ref, type Schema, text } from './httpSchemas.ts';
 
 /** Headers that change the meaning of a call; where a call does not take one it is refused. */
 export const HEADERS = {
@@ -60,11 +60,18 @@ const stream: Schema = { type: 'string' };
 const EPICS: readonly Operation[] = [
   {
     ...{ id: 'submitEpic', method: 'POST', path: '/v1/epics', what: 'submits an epic' },
-    query: { work: ID, name: ID, brief: ID },
+    query: { work: ID, name: ID, brief: ID, deadline: DEADLINE, replyTo: REPLY_TO },
     headers: ['idempotency-key'],
     body: { [JSON_TYPE]: ref('SubmitBody'), 'text/csv': stream, 'application/x-ndjson': stream },
     answers: { 202: json('all of it is durable', ref('Epic'), 'location') },
-    codes: ['bad_source', 'idempotency_conflict', 'too_many_epics', ...DURABLE],
+    codes: [
+      'bad_source',
+      'bad_deadline',
+      'bad_reply_to',
+      'idempotency_conflict',
+      'too_many_epics',
+      ...DURABLE,
+    ],
   },
   {
     ...{ id: 'listEpics', method: 'GET', path: '/v1/epics', what: 'lists epics, newest first' },
@@ -171,7 +178,14 @@ const GATHERS: readonly Operation[] = [
       200: json('its result, which was there in time', ref('GatherAnswer'), 'location'),
       202: json('it is durable, and runs', ref('Epic'), 'location'),
     },
-    codes: ['bad_reply_to', 'idempotency_conflict', ...GATHER_FAILED, 'too_many_epics', ...DURABLE],
+    codes: [
+      'bad_deadline',
+      'bad_reply_to',
+      'idempotency_conflict',
+      ...GATHER_FAILED,
+      'too_many_epics',
+      ...DURABLE,
+    ],
   },
 ];
 

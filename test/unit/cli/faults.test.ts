@@ -43,12 +43,8 @@ const FAULTS: [string, string[], number, RegExp][] = [
   ['missing argument', ['epic', 'get'], 2, /missing required argument 'epic'/],
   ['missing source', ['epic', 'submit', 'w'], 2, /--source/],
   ['missing value', ['master', '--listen'], 2, /--listen <host:port>' argument missing/],
-  [
-    'later flag --deadline',
-    submit('--source', csv, '--deadline', '2m'),
-    2,
-    /--deadline is not supported yet/,
-  ],
+  ['a deadline in the past', submit('--source', csv, '--deadline', '-2m'), 2, /--deadline/],
+  ['a deadline of nothing', submit('--source', csv, '--deadline', '0'), 2, /--deadline/],
   ['later flag --priority', submit('--source', csv, '--priority', '1'), 2, /--priority is not supported yet/],
   ['later flag --rate', submit('--source', csv, '--rate', '5/s'), 2, /--rate is not supported yet/],
   [

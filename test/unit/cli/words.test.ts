@@ -32,7 +32,7 @@ test('an epic that closes says what is cancelled and what may still come', () =>
     '… e is being cancelled: wrong subject',
     `  ${arithmetic(totals)}`,
     '  4,984 units are cancelled; 16 on workers may still report how they ended, for at most 30.0s; ' +
-      'the rest of the source is being counted as cancelled',
+      'the rest of the source is being counted',
   ]);
   const over = {
     ...closing,

@@ -40,8 +40,8 @@ const REFUSED: [string, InjectOptions, number, string, RegExp][] = [
     'bad_request',
     /field deadline must be/,
   ],
-  ['deadline in the past', ask({ input: 1, deadline: '-5s' }), 400, 'bad_request', /is in the past/],
-  ['deadline zero', ask({ input: 1, deadline: '0s' }), 400, 'bad_request', /deadline is zero/],
+  ['deadline in the past', ask({ input: 1, deadline: '-5s' }), 422, 'bad_deadline', /is in the past/],
+  ['deadline zero', ask({ input: 1, deadline: '0s' }), 422, 'bad_deadline', /deadline is zero/],
   ['deadline too long', ask({ input: 1, deadline: '31d' }), 400, 'bad_request', /too long: at most 30d/],
   [
     'deadline endless',

@@ -224,7 +224,7 @@ for (const [right, body] of BODIES) {
   test(`the schema and the server agree on ${JSON.stringify(body)}`, async (t) => {
     const { app } = await serveFake(t);
     const { statusCode } = await app.inject(post('/v1/gathers/g', body));
-    assert.equal(statusCode, right ? 202 : 400);
+    assert.equal(statusCode === 202, right, `${statusCode}`);
     const schema = DOCUMENT.components.schemas['GatherBody'] as Schema;
     assert.equal(checkerOf(DOCUMENT)(schema, body) === '', right);
   });

@@ -67,6 +67,16 @@ test('one who is owed is told once, with the id and how it ended, and is owed no
   assert.equal(returns.depth, 0);
 });
 
+test('of an epic that is no gather one is told in its own words', async () => {
+  const { returns, sent, settled } = rig();
+  const totals = { ...statusOf('e').totals, missing: 10 };
+  returns.owe({ ...statusOf('e'), ...ended(0), totals, replyTo: 'http://e.example/hook' });
+  await settled();
+  const { type, data } = JSON.parse(sent[0]?.body ?? '');
+  assert.deepEqual([type, data.totals.missing, 'complete' in data], ['epic.finished', 10, false]);
+  assert.deepEqual(data.links, { self: '/v1/epics/e' });
+});
+
 test('a failure is tried again, later each time, and logged once aloud', async () => {
   const { returns, clock, sent, outcomes, settled, answers, log } = rig();
   answers(() => Promise.reject(new Error('connection refused')));
