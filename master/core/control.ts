@@ -12,7 +12,6 @@ import {
   CONTROL_RETRY_FIRST_MS,
   FOLD_OFFER_MS,
   RETRY_DELAY_MS_MAX,
-  UNIT_BYTES_MAX,
 } from '../../shared/core/limits.ts';
 import { prefixed } from '../../shared/protocol/codec.ts';
 import { CONTROL_UNIT, type Control, type GrantReport, type Work } from '../../shared/protocol/messages.ts';
@@ -69,24 +68,14 @@ export function grantControls(s: MasterState): void {
     if (!live.epic.manifest && !freeze(s, live)) continue;
     for (const session of s.hungry) {
       if (!s.offers(session, live)) continue;
-      const input = inputOf(live, kind);
-      if (input.length > UNIT_BYTES_MAX) {
-        const why = `what is missing takes ${input.length} bytes to tell, over ${UNIT_BYTES_MAX}`;
-        fail(s, live, `${kind}_failed`, why);
-        break;
-      }
-      grantControl(s, session, { live, kind, input });
+      grantControl(s, session, live, kind);
       s.weigh(session);
       break;
     }
   }
 }
 
-function grantControl(
-  s: MasterState,
-  session: Session,
-  { live, kind, input }: { live: LiveEpic; kind: Control; input: Uint8Array },
-): void {
+function grantControl(s: MasterState, session: Session, live: LiveEpic, kind: Control): void {
   const { epic, control } = live;
   const n = session.number(1, s.listenedMs);
   const token = { epic: epic.id, term: s.term, n };
@@ -113,17 +102,14 @@ function grantControl(
   };
   if (control.attempt > 1) message.again = [{ unit: CONTROL_UNIT, attempt: control.attempt, step: 0 }];
   session.after = Math.max(session.after, s.recorded);
-  s.send(session.id, message, session.after, [prefixed(input)]);
+  s.send(session.id, message, session.after, [prefixed(inputOf(live, kind))]);
 }
 
-/** What the control unit is given beside the request. */
+/** What the control unit is given beside the request; what is missing comes with the answers. */
 function inputOf({ epic }: LiveEpic, kind: Control): Uint8Array {
   if (kind === 'scatter') return new TextEncoder().encode('null');
   const { failed, unknown } = epic.counts;
-  const missing = epic.gather?.missing.ranges() ?? [];
-  return new TextEncoder().encode(
-    JSON.stringify({ missing, failed, unknown, items: epic.gather?.items ?? 0 }),
-  );
+  return new TextEncoder().encode(JSON.stringify({ failed, unknown, items: epic.gather?.items ?? 0 }));
 }
 
 /** The grant of this token, where it is the control grant that its epic waits for. */

@@ -10,8 +10,13 @@ import { randomBytes } from 'node:crypto';
 import { Readable } from 'node:stream';
 import { GimmeError } from '../../shared/core/errors.ts';
 import { idFrom } from '../../shared/core/ids.ts';
-import { appendRange } from '../../shared/core/intervalSet.ts';
-import { GATHER_PAGE_ROWS, GRANT_BYTES_MAX, UNIT_BYTES_MAX } from '../../shared/core/limits.ts';
+import { appendRange, IntervalSet } from '../../shared/core/intervalSet.ts';
+import {
+  GATHER_PAGE_RANGES,
+  GATHER_PAGE_ROWS,
+  GRANT_BYTES_MAX,
+  UNIT_BYTES_MAX,
+} from '../../shared/core/limits.ts';
 import type { Log } from '../../shared/io/log.ts';
 import type { BriefEnvelope } from '../../shared/protocol/api.ts';
 import { prefixed, type UnitBytes } from '../../shared/protocol/codec.ts';
@@ -23,6 +28,7 @@ import {
 } from '../../shared/protocol/messages.ts';
 import { type ControlToken, controlGrantOf } from '../core/control.ts';
 import type { Epic } from '../core/epic.ts';
+import { foldPage } from '../core/foldPage.ts';
 import { answersOf } from '../core/gathering.ts';
 import { grantKey } from '../core/live.ts';
 import type { MasterInput } from '../core/master.ts';
@@ -103,20 +109,23 @@ export class Gathers {
       await settled();
       const query = { epic, states: ['answered'] as const, after, limit: GATHER_PAGE_ROWS };
       const rows = await store.units(query);
-      const units: number[] = [];
+      const answered: number[] = [];
       const payload: Uint8Array[] = [];
       let bytes = 0;
-      let count = 0;
       for (const { unit, data } of rows) {
         const answer = prefixed(data?.bytes ?? new Uint8Array());
         bytes += answer.length;
-        if (count > 0 && bytes > GRANT_BYTES_MAX) break;
-        appendRange(units, unit, unit + 1);
+        if (answered.length > 0 && bytes > GRANT_BYTES_MAX) break;
+        answered.push(unit);
         payload.push(answer);
-        count += 1;
       }
-      const last = count === rows.length && rows.length < GATHER_PAGE_ROWS;
-      send(session, { t: 'answers', term, n, after, units, last }, payload);
+      const isLast = answered.length === rows.length && rows.length < GATHER_PAGE_ROWS;
+      const lost = state.ledger.epics.get(epic)?.gather?.missing ?? new IntervalSet();
+      const limits = { after, isLast, rangesMax: GATHER_PAGE_RANGES };
+      const { answers, missing, last } = foldPage(lost, answered, limits);
+      const units: number[] = [];
+      for (const unit of answered.slice(0, answers)) appendRange(units, unit, unit + 1);
+      send(session, { t: 'answers', term, n, after, units, missing, last }, payload.slice(0, answers));
     } catch (error) {
       log.error('cannot read answers for a fold', { epic, why: String(error) }); // It asks again.
     } finally {

@@ -91,6 +91,8 @@ export const GATHER_ADDRESSED_MAX = 100_000;
 export const GATHER_SCATTER_BYTES_MAX = 64 * MB;
 /** Answers that are looked up at a time for a fold. */
 export const GATHER_PAGE_ROWS = 128;
+/** Ranges of missing units on one such page: what they take has room beside the answers. */
+export const GATHER_PAGE_RANGES = 2_048;
 /** How soon a scatter or a fold that failed is tried again, doubled each time … */
 export const CONTROL_RETRY_FIRST_MS = 1_000;
 /** … and how often it is tried. */

@@ -207,13 +207,17 @@ export type Work = {
 export type Proceed = { t: 'proceed'; term: number; n: number; at: number; go: Ranges; skip: Ranges };
 /** The parts up to `part` are taken. */
 export type Took = { t: 'took'; term: number; n: number; part: number };
-/** Answers of these units, ascending; payload: their bytes. `last`: there are no more. */
+/**
+ * Answers of these units, ascending; payload: their bytes; and which units nobody answered, up to the last of both.
+ * `last`: there are no more of either.
+ */
 export type Answers = {
   t: 'answers';
   term: number;
   n: number;
   after: number;
   units: Ranges;
+  missing: Ranges;
   last: boolean;
 };
 export type Settled = { t: 'settled'; term: number; grants: { n: number; units: Ranges }[] };

@@ -218,6 +218,7 @@ export const MASTER_SHAPES: Shapes<MasterMessage> = {
     n: whole,
     after: wholeOrBefore,
     units: granted,
+    missing: rangesOf(Number.MAX_SAFE_INTEGER),
     last: flag,
   },
   settled: { t: oneOf('settled'), term: whole, grants: manyOf(fieldsOf(settledGrant)) },

@@ -25,10 +25,12 @@ export type ControlsParts = {
   /** Has the core take a step, so that what was said to it is sent. */
   ran: () => void;
   /** A fold has all that it was given. */
-  folds: (run: Run, answers: readonly Answer[]) => void;
+  folds: (run: Run, told: Told) => void;
 };
 
-type Control = { given: Given[]; answers: Answer[] };
+/** What a fold is told. */
+export type Told = { answers: Answer[]; missing: number[] };
+type Control = Told & { given: Given[] };
 
 export class Controls {
   readonly #parts: ControlsParts;
@@ -40,7 +42,7 @@ export class Controls {
 
   start(run: Run): void {
     const isFold = run.held.control === 'fold';
-    this.#runs.set(run, { given: isFold ? [] : this.#itemsOf(run), answers: [] });
+    this.#runs.set(run, { given: isFold ? [] : this.#itemsOf(run), answers: [], missing: [] });
     this.#later(run, () => {
       if (!isFold) return this.#give(run);
       this.#parts.core.exchanges.want(run, -1);
@@ -55,9 +57,11 @@ export class Controls {
     const units = listOf(heard.units);
     for (const [i, unit] of units.entries())
       control.answers.push([unit, new TextDecoder().decode(heard.bytes.at(i))]);
+    control.missing.push(...listOf(heard.missing));
     this.#later(run, () => {
-      if (!heard.last) return this.#parts.core.exchanges.want(run, control.answers.at(-1)?.[0] ?? -1);
-      this.#parts.folds(run, control.answers);
+      const upTo = Math.max(control.answers.at(-1)?.[0] ?? -1, control.missing.at(-1) ?? -1);
+      if (!heard.last) return this.#parts.core.exchanges.want(run, upTo);
+      this.#parts.folds(run, control);
       const value = new TextEncoder().encode(valueOf(control.answers));
       const half = value.length >> 1;
       control.given = [

@@ -12,9 +12,9 @@
 import type { EpicRecord, EpicRecordOf } from '../../master/core/records.ts';
 import type { Part, Ranges, Work } from '../../shared/protocol/messages.ts';
 import type { Account } from './account.ts';
-import type { Answer } from './controls.ts';
+import type { Told } from './controls.ts';
 import { answerOf, hashOf, itemOf, type PlannedGather, valueOf } from './gatherPlan.ts';
-import { Broken, each, rangesOf, tokenOf } from './story.ts';
+import { Broken, each, tokenOf } from './story.ts';
 import { gatherOf } from './works.ts';
 
 /** Until a worker was there, nobody knows what its work says. */
@@ -70,7 +70,7 @@ export class GatherCheck {
     }
     if (!isFolding) this.#broken('F4', undefined, `is folded by ${this.#newest} while answers are taken`);
     const { failed, unknown } = counts;
-    const standing = { missing: rangesOf(this.#missing()), failed, unknown, items };
+    const standing = { failed, unknown, items };
     if (input === JSON.stringify(standing)) return;
     this.#broken('F4', undefined, `is folded with ${input} and is ${JSON.stringify(standing)}`);
   }
@@ -117,10 +117,14 @@ export class GatherCheck {
     if (isTick && lateMs >= 0) this.#broken('F3', undefined, `takes answers ${lateMs} ms after its deadline`);
   }
 
-  /** F4: a fold has been given these answers. */
-  folds(token: string, answers: readonly Answer[]): void {
+  /** F4: a fold has been given these answers, and was told that these are missing. */
+  folds(token: string, { answers, missing }: Told): void {
     const mine = valueOf([...this.#parts.durable().answers]);
-    if (token !== this.#newest || valueOf(answers) === mine) return;
+    if (token !== this.#newest) return;
+    const lost = this.#missing().join();
+    if (missing.join() !== lost)
+      this.#broken('F4', undefined, `is told of ${missing.join()} missing of ${lost}`);
+    if (valueOf(answers) === mine) return;
     this.#broken('F4', undefined, `is folded of ${valueOf(answers)}, and was answered ${mine}`);
   }
 

@@ -21,7 +21,7 @@ import type { Totals } from '../../shared/protocol/api.ts';
 import type { MasterMessage, Work, WorkerMessage } from '../../shared/protocol/messages.ts';
 import type { Run } from '../../worker/core/held.ts';
 import { Account } from './account.ts';
-import type { Answer } from './controls.ts';
+import type { Told } from './controls.ts';
 import { DemandCheck } from './demandCheck.ts';
 import { GatherCheck } from './gatherCheck.ts';
 import type { PlannedGather } from './gatherPlan.ts';
@@ -182,9 +182,9 @@ export class History {
     throw new Broken('Y3', held.epic, unit, `runs with «${text}» and is «${expected}»`);
   }
 
-  /** A fold has been given these answers. */
-  folds(session: string, { held }: Run, answers: readonly Answer[]): void {
-    this.#of(held.epic).gather?.folds(tokenIn(session, held), answers);
+  /** What a fold has been told. */
+  folds(session: string, { held }: Run, told: Told): void {
+    this.#of(held.epic).gather?.folds(tokenIn(session, held), told);
   }
 
   effect(session: string, { unit, held }: Run, effect: StepEffect): void {

@@ -3,10 +3,11 @@
  * (`master/io/gathers.ts`): parts in order, each once, the last answered once all of it is durable and recorded.
  */
 import { type ControlToken, controlGrantOf } from '../../master/core/control.ts';
+import { foldPage } from '../../master/core/foldPage.ts';
 import type { MasterInput } from '../../master/core/master.ts';
 import type { Addresses } from '../../master/core/records.ts';
 import type { MasterState } from '../../master/core/state.ts';
-import { appendRange } from '../../shared/core/intervalSet.ts';
+import { appendRange, IntervalSet } from '../../shared/core/intervalSet.ts';
 import { prefixed, type UnitBytes } from '../../shared/protocol/codec.ts';
 import {
   CONTROL_UNIT,
@@ -22,6 +23,8 @@ import { tokenOf } from './story.ts';
 
 /** Rows of one page of answers. */
 const PAGE_ROWS = 7;
+/** Ranges of missing units on one page. */
+const PAGE_RANGES = 2;
 
 export type UploadsParts = {
   state: MasterState;
@@ -78,10 +81,14 @@ export class Uploads {
     if (!controlGrantOf(state, { session, epic, term, n }, 'fold')) return;
     whenSynced(() => {
       const rows = disk.rows.units({ epic, states: ['answered'], after, limit: PAGE_ROWS });
+      const lost = state.ledger.epics.get(epic)?.gather?.missing ?? new IntervalSet();
+      const limits = { after, isLast: rows.length < PAGE_ROWS, rangesMax: PAGE_RANGES };
+      const answered = rows.map(({ unit }) => unit);
+      const { answers, missing, last } = foldPage(lost, answered, limits);
       const units: number[] = [];
-      for (const { unit } of rows) appendRange(units, unit, unit + 1);
-      const payload = rows.map(({ data }) => prefixed(data?.bytes ?? new Uint8Array()));
-      send(session, { t: 'answers', term, n, after, units, last: rows.length < PAGE_ROWS }, payload);
+      for (const { unit } of rows.slice(0, answers)) appendRange(units, unit, unit + 1);
+      const payload = rows.slice(0, answers).map(({ data }) => prefixed(data?.bytes ?? new Uint8Array()));
+      send(session, { t: 'answers', term, n, after, units, missing, last }, payload);
     });
   }
 

@@ -11,7 +11,7 @@ import type { Outcome } from '../../worker/core/outcomes.ts';
 import type { WorkerOutput } from '../../worker/core/output.ts';
 import { encodeState } from '../../worker/core/stepState.ts';
 import { Worker, type WorkerInput } from '../../worker/core/worker.ts';
-import { type Answer, Controls } from './controls.ts';
+import { Controls, type Told } from './controls.ts';
 import type { Dice } from './dice.ts';
 import { answerOf, type PlannedGather } from './gatherPlan.ts';
 import { Process } from './process.ts';
@@ -49,7 +49,7 @@ export type WorkerParts = {
   /** A step of it begins, with this input. */
   runs: (run: Run, index: number, input: unknown) => void;
   /** A fold has all that it was given. */
-  folds: (run: Run, answers: readonly Answer[]) => void;
+  folds: (run: Run, told: Told) => void;
   /** Told after each step. */
   watch: (message: MasterMessage | undefined) => void;
   /** It has drained and ends. */

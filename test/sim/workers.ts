@@ -131,7 +131,7 @@ export class Workers {
       started: (run) => history.started(session, run),
       effect: (run, effect, index) => history.effect(session, run, { effect, index }),
       runs: (run, index, input) => history.steps.runs(session, run, index, input),
-      folds: (run, answers) => history.folds(session, run, answers),
+      folds: (run, told) => history.folds(session, run, told),
       watch: () => history.demand.holds(session, node.core.held),
       ended: () => timeline.after(0, () => this.#ended(place, node)),
     });

@@ -8,7 +8,7 @@ type WorkerTo = { to: 'masters' } | { to: 'master'; id: string };
 /** What a control run waited for: its part is taken, or a page of answers is here. */
 export type Heard =
   | { type: 'took'; run: Run }
-  | { type: 'answers'; run: Run; units: Ranges; bytes: UnitBytes; last: boolean };
+  | { type: 'answers'; run: Run; units: Ranges; bytes: UnitBytes; missing: Ranges; last: boolean };
 
 export type WorkerOutput = {
   /** To the master that owns this worker's session, or to all masters while none is known; each with its payload. */

@@ -197,9 +197,10 @@ export class Worker {
         return;
       }
       case 'answers': {
-        const { term, n, after, last } = message;
+        const { term, n, after, missing, last } = message;
         const run = this.exchanges.answered(this.#holdings.get(term, n), after);
-        if (run) this.#out.heard.push({ type: 'answers', run, units: message.units, bytes: units, last });
+        const page = { units: message.units, bytes: units, missing, last };
+        if (run) this.#out.heard.push({ type: 'answers', run, ...page });
         return;
       }
       case 'settled':

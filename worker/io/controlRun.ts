@@ -8,7 +8,7 @@
  */
 
 import type { FoldContext, Gather, ScatterContext } from '../../shared/core/gather.ts';
-import { eachOf, IntervalSet } from '../../shared/core/intervalSet.ts';
+import { appendRange, eachOf, IntervalSet } from '../../shared/core/intervalSet.ts';
 import {
   BRIEF_BYTES_MAX,
   CONTROL_ATTEMPTS_MAX,
@@ -46,7 +46,7 @@ export type ControlPorts = {
 const OVER = new Error('the run is over');
 
 /** What the master says of a gather whose answers are to be folded. */
-type Standing = { missing: Ranges; failed: number; unknown: number; items: number };
+type Standing = { failed: number; unknown: number; items: number };
 type Page = Extract<Heard, { type: 'answers' }>;
 
 export class ControlRun {
@@ -102,8 +102,8 @@ export class ControlRun {
 
   async #fold(): Promise<void> {
     const standing = JSON.parse(Buffer.from(this.#run.bytes).toString()) as Standing;
-    const { answers, units } = await this.#answers();
-    const { missing, failed, unknown, items } = standing;
+    const { answers, units, missing } = await this.#answers();
+    const { failed, unknown, items } = standing;
     const complete = missing.length === 0 && failed === 0 && unknown === 0;
     const lost = IntervalSet.of(missing);
     const isMissing = (item: number): boolean => lost.has(item);
@@ -133,17 +133,20 @@ export class ControlRun {
     }
   }
 
-  /** All answers, page by page. */
-  async #answers(): Promise<{ answers: unknown[]; units: number[] }> {
+  /** All answers, and what is missing, page by page. */
+  async #answers(): Promise<{ answers: unknown[]; units: number[]; missing: Ranges }> {
     const answers: unknown[] = [];
     const units: number[] = [];
+    const missing: number[] = [];
     for (let isLast = false; !isLast; ) {
-      const page = await this.#page(units.at(-1) ?? -1);
+      const page = await this.#page(Math.max(units.at(-1) ?? -1, (missing.at(-1) ?? 0) - 1));
+      for (let i = 0; i < page.missing.length; i += 2)
+        appendRange(missing, page.missing[i] as number, page.missing[i + 1] as number);
       eachOf(page.units, (unit) => units.push(unit));
       for (let i = 0; i < page.bytes.count; i++) answers.push(parsed(page.bytes, i));
       isLast = page.last;
     }
-    return { answers, units };
+    return { answers, units, missing };
   }
 
   #page(after: number): Promise<Page> {

@@ -4,9 +4,15 @@ import { describe, test } from 'node:test';
 import type { MasterInput } from '../../../master/core/master.ts';
 import type { UnitRow } from '../../../master/core/rows.ts';
 import { Gathers } from '../../../master/io/gathers.ts';
-import { BRIEF_BYTES_MAX, GATHER_SCATTER_BYTES_MAX } from '../../../shared/core/limits.ts';
+import { countOf, IntervalSet } from '../../../shared/core/intervalSet.ts';
+import {
+  BRIEF_BYTES_MAX,
+  GATHER_SCATTER_BYTES_MAX,
+  GRANT_BYTES_MAX,
+  MESSAGE_BYTES_MAX,
+} from '../../../shared/core/limits.ts';
 import { silentLog } from '../../../shared/io/log.ts';
-import { prefixed, unitsOf } from '../../../shared/protocol/codec.ts';
+import { encodeFrame, prefixed, unitsOf } from '../../../shared/protocol/codec.ts';
 import type { MasterMessage, Part } from '../../../shared/protocol/messages.ts';
 import { answer, controlOf, done, gather, scattered } from './core/gatherRig.ts';
 import { Rig } from './core/rig.ts';
@@ -142,6 +148,42 @@ describe('parts', () => {
     assert.deepEqual([input.items, input.to], [1, [['v', [0, 1]]]]);
     assert.equal(shell.spooled, '{"area":"north"}\n');
   });
+});
+
+test('a fold is told of any number of missing units, in pages that are frames', async () => {
+  const shell = new Shell();
+  const n = shell.fold();
+  const missing = shell.rig.epic('g').gather?.missing;
+  const first = 900_000_000;
+  for (let i = 0; i < 30_000; i++) missing?.add(first + 2 * i, first + 2 * i + 1);
+  const told = new IntervalSet();
+  let answers = 0;
+  for (let after = -1, isOver = false; !isOver; ) {
+    const page = shell.gathers.answer('w', { t: 'want-answers', epic: 'g', term: 7, n, after });
+    await turns();
+    // Two answers: one before all that is missing, one far behind it.
+    const row = {
+      epic: 'g',
+      state: 'answered',
+      code: '',
+      message: '',
+      attempt: 1,
+      step: 0,
+      dueWallMs: 0,
+      key: '',
+    } as const;
+    const units = [0, first + 70_000].filter((unit) => unit > after);
+    shell.reads.shift()?.(units.map((unit) => ({ ...row, unit, data: { bytes: Buffer.from('1') } })));
+    await page;
+    const message = shell.sent.pop();
+    assert.ok(message?.t === 'answers');
+    assert.ok(encodeFrame(message, []).length < MESSAGE_BYTES_MAX - GRANT_BYTES_MAX);
+    told.addAll(message.missing);
+    answers += countOf(message.units);
+    after = Math.max((message.units.at(-1) ?? 0) - 1, (message.missing.at(-1) ?? 0) - 1);
+    isOver = message.last;
+  }
+  assert.deepEqual([told.ranges(), answers], [missing?.ranges(), 2]);
 });
 
 test('a fold that asks again while its page is read has it read once', async () => {

@@ -11,7 +11,9 @@ import type { Outcome } from '../../../worker/core/outcomes.ts';
 import { ControlRun } from '../../../worker/io/controlRun.ts';
 import type { Prepared } from '../../../worker/io/preparations.ts';
 
-export const NOBODY = { missing: [], failed: 0, unknown: 0, items: 0 };
+export const NOBODY = { failed: 0, unknown: 0, items: 0 };
+
+export type Page = { units: number[]; values: unknown[]; missing?: number[]; last: boolean };
 
 /** A control run of a gather; whoever listens takes each part at once, unless the test does not want that. */
 export class Rig {
@@ -21,12 +23,8 @@ export class Rig {
   readonly threw: unknown[] = [];
   readonly ended: Promise<Outcome>;
   readonly run: ControlRun;
-  /** What answers a want: the numbers and the answers of a page, and whether it is the last. */
-  pages: (after: number) => { units: number[]; values: unknown[]; last: boolean } = () => ({
-    units: [],
-    values: [],
-    last: true,
-  });
+  /** What answers a want: the numbers and the answers of a page, what is missing, and whether it is the last. */
+  pages: (after: number) => Page = () => ({ units: [], values: [], last: true });
   isTaking = true;
 
   constructor(
@@ -52,11 +50,11 @@ export class Rig {
       },
       want: (_run, after) => {
         this.wanted.push(after);
-        const { units, values, last } = this.pages(after);
+        const { units, values, missing = [], last } = this.pages(after);
         const items = values.map((value) => prefixed(Buffer.from(JSON.stringify(value))));
         const ranges = units.flatMap((unit) => [unit, unit + 1]);
         const bytes = unitsOf(Buffer.concat(items));
-        setImmediate(() => this.run.heard({ type: 'answers', run, units: ranges, bytes, last }));
+        setImmediate(() => this.run.heard({ type: 'answers', run, units: ranges, bytes, missing, last }));
       },
       finish: (_run, outcome) => end(outcome),
       setTimer: (ms, fn) => this.clock.setTimer(ms, fn),

@@ -207,7 +207,7 @@ const EXAMPLES: Record<string, Record<string, unknown>> = {
   },
   proceed: { t: 'proceed', term: 1, n: 1, at: 2, go: [0, 1], skip: [1, 2] },
   took: { t: 'took', term: 1, n: 1, part: 3 },
-  answers: { t: 'answers', term: 1, n: 1, after: -1, units: [], last: false },
+  answers: { t: 'answers', term: 1, n: 1, after: -1, units: [], missing: [], last: false },
   settled: { t: 'settled', term: 1, grants: [{ n: 1, units: [0, 1] }] },
   recall: { t: 'recall', term: 1, count: 3 },
   abort: { t: 'abort', term: 1, epic: 'e', units: [0, 1] },

@@ -232,6 +232,7 @@ const answers: From<MasterMessage>['answers'] = plain({
   n: whole,
   after: fc.oneof(fc.constant(-1), whole),
   units: ranges,
+  missing: ranges,
   last: fc.boolean(),
 }).chain((message) => items(countOf(message.units)).map((units) => ({ message, units })));
 

@@ -118,7 +118,15 @@ describe('a part', () => {
 test('a page of answers is asked for until it comes, and another one is passed over', () => {
   const { rig, run } = control('fold');
   const answers = (after: number): WorkerOutput['heard'] => {
-    const message = { t: 'answers', term: 1, n: 1, after, units: [3, 5], last: true } as const;
+    const message = {
+      t: 'answers',
+      term: 1,
+      n: 1,
+      after,
+      units: [3, 5],
+      missing: [5, 9],
+      last: true,
+    } as const;
     const units = unitsOf(Buffer.concat([prefixed(item('1')), prefixed(item('2'))]));
     return rig.step({ type: 'message', message, units }).heard;
   };
