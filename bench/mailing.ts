@@ -11,7 +11,8 @@ import { stdin } from '../client/index.ts';
 import { generateRecipients, samplePaths } from '../works/newsletter/main.ts';
 import { Cluster, type EpicRun } from './cluster.ts';
 import type { BenchOptions } from './options.ts';
-import { type Peer, type PeerRun, runPeer, type Tuning } from './peer.ts';
+import { type PeerRun, runPeer } from './peer.ts';
+import type { Peer, Tuning } from './peerList.ts';
 import type { Place } from './place.ts';
 import { type Stub, startStub, stopStub } from './stub.ts';
 
@@ -20,7 +21,7 @@ export const MAIL_PEER: Peer = {
   name: 'bullmq + nodemailer pool',
   script: 'newsletter',
   server: 'redis',
-  units: 10_000,
+  units: 5_000,
   tunings: [
     { bulk: 1_000, concurrency: 20, connections: 20 },
     { bulk: 1_000, concurrency: 50, connections: 20 },

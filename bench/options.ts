@@ -55,7 +55,7 @@ export const USAGE = `npm run bench -- <name> [options]
   --profile        CPU profiles of the master and one worker: the 20 highest self times (not scale)
   --out DIR        folder for the JSON and the profiles (bench/results)
   --peer-units N   peers: units of one run of a peer (each its own, some seconds of work)
-  --only NAMES     peers: only beside these, by comma, such as bullmq,newsletter
+  --only NAMES     peers: only beside these, by comma, such as bullmq,newsletter,waits
   --docs           peers: the tables and the plot go into docs/, too
   --base N         memory: units of the smaller run (50,000)
   --delay MS       parked: how long they wait (7,200,000); up to 120,000 it is waited for

@@ -1,7 +1,7 @@
 /**
  * A peer is another queue that does what our dispatch does: one producer process and as many consumer processes as
- * we have workers, on a server of its own, with the same units and nothing to do for each. Owns which peers there
- * are, how each is tuned, their installation, and one measured run.
+ * we have workers, on a server of its own, with the same units and nothing to do for each. Owns their installation,
+ * the processes of one, and one measured run.
  *
  * Measured like us: from the first add to the last outcome, on fresh processes and an empty server each time.
  */
@@ -11,25 +11,11 @@ import { join } from 'node:path';
 import { unreachable } from '../shared/core/errors.ts';
 import type { Child } from './child.ts';
 import { startNats } from './nats.ts';
+import type { Peer, ServerKind, Tuning } from './peerList.ts';
 import { type Place, ROOT } from './place.ts';
 import { startPostgres } from './postgres.ts';
 import { startRabbitMq } from './rabbitmq.ts';
 import { startRedis } from './redis.ts';
-
-type ServerKind = 'redis' | 'postgres' | 'rabbitmq' | 'jetstream';
-/** What is tried; docs/BENCHMARKS.md says what it means for each. */
-export type Tuning = Readonly<Record<string, number | string | boolean>>;
-
-export type Peer = {
-  name: string;
-  /** The module in bench/peers. */
-  script: string;
-  server: ServerKind;
-  /** Of one run: some seconds of work. */
-  units: number;
-  /** Each is tried once, shortly; the fastest is measured. */
-  tunings: readonly Tuning[];
-};
 
 export type PeerRun = {
   units: number;
@@ -48,78 +34,9 @@ export type PeerOptions = {
   more?: Readonly<Record<string, unknown>>;
 };
 
-const BULK = 1_000;
 const PATIENCE_MS = 180_000;
 const INSTALL_MS = 180_000;
 const PEERS_FOLDER = join(ROOT, 'bench', 'peers');
-
-export const PEERS: readonly Peer[] = [
-  {
-    name: 'bullmq',
-    script: 'bullmq',
-    server: 'redis',
-    units: 40_000,
-    tunings: [25, 50, 100].map((concurrency) => ({ bulk: BULK, concurrency })),
-  },
-  {
-    name: 'bee-queue',
-    script: 'beeQueue',
-    server: 'redis',
-    units: 80_000,
-    tunings: [50, 200, 500].map((concurrency) => ({ bulk: BULK, concurrency })),
-  },
-  {
-    name: 'pg-boss',
-    script: 'pgBoss',
-    server: 'postgres',
-    units: 80_000,
-    tunings: [
-      { bulk: BULK, concurrency: 1, batch: 1_000 },
-      { bulk: BULK, concurrency: 2, batch: 1_000 },
-      { bulk: BULK, concurrency: 1, batch: 4_000 },
-    ],
-  },
-  {
-    name: 'graphile-worker',
-    script: 'graphile',
-    server: 'postgres',
-    units: 80_000,
-    tunings: [
-      { bulk: BULK, concurrency: 24, localQueue: 500 },
-      { bulk: BULK, concurrency: 50, localQueue: 1_000 },
-      { bulk: BULK, concurrency: 200, localQueue: 2_000 },
-    ],
-  },
-  {
-    name: 'rabbitmq quorum',
-    script: 'rabbitmq',
-    server: 'rabbitmq',
-    units: 120_000,
-    tunings: [
-      { window: 1_000, prefetch: 500 },
-      { window: 2_000, prefetch: 2_000 },
-      { window: 5_000, prefetch: 2_000 },
-    ],
-  },
-  {
-    name: 'jetstream stock',
-    script: 'jetstream',
-    server: 'jetstream',
-    units: 80_000,
-    tunings: [100, 500, 1_000].map((window) => ({ kind: 'stock', ackAll: false, pending: 1_000, window })),
-  },
-  {
-    name: 'jetstream expert',
-    script: 'jetstream',
-    server: 'jetstream',
-    units: 200_000,
-    tunings: [
-      { kind: 'expert', ackAll: false, pending: 20_000, window: 2_000, batch: 2_000 },
-      { kind: 'expert', ackAll: true, pending: 20_000, window: 2_000, batch: 2_000 },
-      { kind: 'expert', ackAll: true, pending: 50_000, window: 8_000, batch: 5_000 },
-    ],
-  },
-];
 
 /** Installs the peers' packages into their own folder if they are not there; throws with one line on what failed. */
 export function installPeers(): void {
@@ -141,40 +58,74 @@ export function installPeers(): void {
 /** Runs it once. `besides` are processes whose CPU time belongs to it, too. */
 export async function runPeer(
   place: Place,
-  { server: kind, script }: Pick<Peer, 'server' | 'script'>,
+  peer: Pick<Peer, 'server' | 'script'>,
   { units, consumers: count, tuning, more = {} }: PeerOptions,
   besides: readonly Child[] = [],
 ): Promise<PeerRun> {
-  const server = await startServer(place, kind);
+  const {
+    server,
+    first: producer,
+    consumers,
+    ...processes
+  } = await startPeer(place, peer, {
+    role: 'producer',
+    consumers: count,
+    config: { units, tuning, ...more },
+  });
+  const measured = [...server, producer, ...consumers, ...besides];
+  const before = measured.map((child) => child.cpuMs());
+  const done = Promise.all([added(producer), completed(consumers, units)]);
+  producer.send({ go: true });
+  const [adding, lastAtMs] = await processes.orFail(done);
+  const cpuMs = Object.fromEntries(measured.map((it, i) => [it.name, it.cpuMs() - (before[i] ?? 0)]));
+  await processes.stop();
+  return { units, totalMs: lastAtMs - adding.fromMs, addingMs: adding.toMs - adding.fromMs, cpuMs };
+}
+
+export type PeerProcesses = {
+  server: readonly Child[];
+  /** The producer or submitter. */
+  first: Child;
+  consumers: readonly Child[];
+  /** What `work` comes to, unless one of the processes ends before, or patience does. */
+  orFail: <T>(work: Promise<T>) => Promise<T>;
+  /** Stops them all; throws if one of them had complained. */
+  stop: () => Promise<void>;
+};
+
+type PeerStart = { role: 'producer' | 'submitter'; consumers: number; config: object };
+
+/** Starts an empty server, a first process by its role, then consumers; resolves once all are ready. */
+export async function startPeer(
+  place: Place,
+  { server: kind, script }: Pick<Peer, 'server' | 'script'>,
+  { role, consumers: count, config }: PeerStart,
+): Promise<PeerProcesses> {
+  const { children: server, port } = await startServer(place, kind);
   const started: Child[] = [];
-  const start = (name: string, role: string, number: number): Child => {
-    const config = JSON.stringify({ port: server.port, units, tuning, number, ...more });
-    const args = ['run.mjs', script, role, config];
+  const start = (name: string, as: string, number: number): Child => {
+    const args = ['run.mjs', script, as, JSON.stringify({ port, number, ...config })];
     const child = place.start({ name, command: process.execPath, args, cwd: PEERS_FOLDER });
     started.push(child);
     return child;
   };
   const clock = deadline(script);
   const orFail = <T>(work: Promise<T>): Promise<T> =>
-    Promise.race([work, clock.late, ...[...server.children, ...started].map((child) => child.failed)]);
-  const producer = start('producer', 'producer', 0);
-  await orFail(ready(producer));
+    Promise.race([work, clock.late, ...[...server, ...started].map((child) => child.failed)]);
+  const first = start(role, role, 0);
+  await orFail(ready(first));
   const consumers = Array.from({ length: count }, (_, i) => start(`consumer ${i + 1}`, 'consumer', i + 1));
   await orFail(Promise.all(consumers.map(ready)));
-  const children = [...started, ...server.children];
-  const measured = [...server.children, ...started, ...besides];
-  const before = measured.map((child) => child.cpuMs());
-  const done = Promise.all([added(producer), completed(consumers, units)]);
-  producer.send({ go: true });
-  const [adding, lastAtMs] = await orFail(done);
-  const cpuMs = Object.fromEntries(measured.map((it, i) => [it.name, it.cpuMs() - (before[i] ?? 0)]));
-  clock.stop();
-  for (const child of children) await child.stop();
-  const complaint = children.flatMap((child) =>
-    child.complaints().map((line) => `${child.name}: ${line}`),
-  )[0];
-  if (complaint !== undefined) throw new Error(`${script} complained: ${complaint}`);
-  return { units, totalMs: lastAtMs - adding.fromMs, addingMs: adding.toMs - adding.fromMs, cpuMs };
+  const stop = async (): Promise<void> => {
+    clock.stop();
+    const children = [...started, ...server];
+    for (const child of children) await child.stop();
+    const complaints = children.flatMap((child) =>
+      child.complaints().map((line) => `${child.name}: ${line}`),
+    );
+    if (complaints[0] !== undefined) throw new Error(`${script} complained: ${complaints[0]}`);
+  };
+  return { server, first, consumers, orFail, stop };
 }
 
 async function startServer(place: Place, kind: ServerKind): Promise<{ children: Child[]; port: number }> {

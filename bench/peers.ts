@@ -10,27 +10,40 @@ import { join } from 'node:path';
 import { GimmeError } from '../shared/core/errors.ts';
 import type { Benchmark } from './benchmark.ts';
 import { runDispatch } from './dispatch.ts';
+import { waitings } from './firstWork.ts';
 import { MAIL_PEER, mailing, sendOurs, sendTheirs } from './mailing.ts';
 import type { BenchOptions } from './options.ts';
-import { installPeers, PEERS, type Peer, runPeer, type Tuning } from './peer.ts';
-import { intoDocs, type Measured, NAMES, plotOf, report, type System } from './peersReport.ts';
+import { installPeers, runPeer } from './peer.ts';
+import { PEERS, type Peer, type Tuning } from './peerList.ts';
+import { intoDocs, type Measured, OURS, plotOf, report, type System, type Waiter } from './peersReport.ts';
 import type { Place } from './place.ts';
 import { brokenBy, type Claim, resultOf } from './ratios.ts';
-import { whole } from './table.ts';
+import { fixed, whole } from './table.ts';
 
 const CLAIMS: readonly Claim[] = [
-  { ours: NAMES.nats, theirs: ['bullmq'], min: 15 },
-  { ours: NAMES.nats, theirs: ['bee-queue', 'graphile-worker', 'pg-boss', 'rabbitmq quorum'], min: 6 },
-  { ours: NAMES.nats, theirs: ['jetstream expert'], min: 4 },
-  { ours: NAMES.newsletter, theirs: [MAIL_PEER.name], min: 2.5 },
+  { kind: 'rate', ours: OURS.nats, theirs: ['bullmq'], times: 15 },
+  {
+    kind: 'rate',
+    ours: OURS.nats,
+    theirs: ['bee-queue', 'graphile-worker', 'pg-boss', 'rabbitmq quorum'],
+    times: 6,
+  },
+  { kind: 'rate', ours: OURS.nats, theirs: ['jetstream expert'], times: 4 },
+  { kind: 'rate', ours: OURS.newsletter, theirs: [MAIL_PEER.name], times: 2.5 },
+  { kind: 'wait', ours: OURS.nats, theirs: ['graphile-worker'], times: 1 },
+  { kind: 'wait', ours: OURS.nats, theirs: ['bullmq'], times: 2 },
 ];
 
 const UNITS = 1_000_000;
 /** A trial of a tuning has this share of the units of a run. */
-const TRIAL_SHARE = 0.5;
+const TRIAL_SHARE = 0.25;
 const NEWSLETTER = 'newsletter';
+const WAITS = 'waits';
+/** Units of one run, one after the other. */
+const WAIT_UNITS = 100;
 
 type Say = (line: string) => void;
+type Chosen = { peers: Peer[]; newsletter: boolean; waits: boolean };
 /** Somebody who takes turns: one of ours, or a peer with its tunings. */
 type Contestant = Pick<System, 'name' | 'kind' | 'isOurs'> & {
   units: number;
@@ -39,8 +52,9 @@ type Contestant = Pick<System, 'name' | 'kind' | 'isOurs'> & {
 };
 
 export const peers: Benchmark = async (place, options, say) => {
-  const wanted = await contestants(place, options);
-  const loadBefore = loadavg();
+  const chosen = chosenPeers(options.only);
+  const wanted = await contestants(place, options, chosen);
+  const before = loadavg();
   installPeers();
   const systems: (System & Contestant)[] = [];
   for (const contestant of wanted) {
@@ -48,42 +62,87 @@ export const peers: Benchmark = async (place, options, say) => {
     if (system) systems.push(system);
   }
   for (let round = 1; round <= options.runs; round++) {
-    for (const system of systems) {
-      const { name, units, run, tuning } = system;
-      const measured = await run(units, tuning);
-      system.runs.push(measured);
-      say(`${name} ${round}/${options.runs}: ${whole(rateOf(measured))} units/s`);
+    for (const system of [...systems]) {
+      const { name, units, run, tuning, isOurs } = system;
+      const measured = await orLeftOut(name, isOurs, say, () => run(units, tuning));
+      if (measured === undefined) systems.splice(systems.indexOf(system), 1);
+      else {
+        system.runs.push(measured);
+        say(`${name} ${round}/${options.runs}: ${whole(rateOf(measured))} units/s`);
+      }
     }
   }
+  const waiters = chosen.waits ? await waited(place, options, say) : [];
   const rates = new Map(systems.map(({ name, runs }) => [name, runs.map(rateOf)]));
-  const results = CLAIMS.map((claim) => resultOf(rates, claim));
-  const load = { before: loadBefore, after: loadavg() };
-  const lines = report(systems, rates, results, load);
-  const svg = plotOf(systems, rates);
+  const waits = new Map(waiters.map(({ name, runs }) => [name, runs.map(({ median }) => median)]));
+  const results = CLAIMS.map((claim) => resultOf(claim.kind === 'rate' ? rates : waits, claim));
+  const load = { before, after: loadavg() };
+  const outcome = { systems, rates, waiters, waits, results, load };
+  const lines = report(outcome);
+  const svg = plotOf(outcome);
   writeFileSync(join(options.out, 'peers.svg'), svg);
   if (options.docs) intoDocs(lines, svg);
-  return { lines, results: { load, systems, results }, broken: brokenBy(results) };
+  return { lines, results: { load, systems, waiters, results }, broken: brokenBy(results) };
 };
 
+async function waited(place: Place, options: BenchOptions, say: Say): Promise<Waiter[]> {
+  const waiters = waitings(place).map((waiting) => ({ ...waiting, runs: [] as Waiter['runs'] }));
+  for (let round = 1; round <= options.runs; round++) {
+    for (const waiter of [...waiters]) {
+      const { name, isOurs, run } = waiter;
+      const spread = await orLeftOut(name, isOurs, say, () => run(options.peerUnits ?? WAIT_UNITS));
+      if (spread === undefined) waiters.splice(waiters.indexOf(waiter), 1);
+      else {
+        waiter.runs.push(spread);
+        say(`${name} ${round}/${options.runs}: ${fixed(spread.median)} ms from submit to work`);
+      }
+    }
+  }
+  return waiters;
+}
+
+/** P1: what a run gives; nothing where a peer cannot be run. A fault of ours is thrown. */
+async function orLeftOut<T>(
+  name: string,
+  isOurs: boolean,
+  say: Say,
+  run: () => Promise<T>,
+): Promise<T | undefined> {
+  try {
+    return await run();
+  } catch (error) {
+    if (isOurs) throw error;
+    say(`${name} is left out: ${(error as Error).message}`);
+    return undefined;
+  }
+}
+
 /** Which peers are asked for, all without `only`; throws `usage` for a name that there is not. */
-export function chosenPeers(only: readonly string[] | undefined): { peers: Peer[]; newsletter: boolean } {
-  const known = [...PEERS.map(({ name }) => name), NEWSLETTER];
+export function chosenPeers(only: readonly string[] | undefined): Chosen {
+  const known = [...PEERS.map(({ name }) => name), NEWSLETTER, WAITS];
   const unknown = only?.find((name) => !known.includes(name));
   if (unknown !== undefined) {
     throw new GimmeError('usage', `--only: there is no peer ${unknown}, only ${known.join(', ')}`);
   }
   const isChosen = (name: string): boolean => only?.includes(name) ?? true;
-  return { peers: PEERS.filter(({ name }) => isChosen(name)), newsletter: isChosen(NEWSLETTER) };
+  return {
+    peers: PEERS.filter(({ name }) => isChosen(name)),
+    newsletter: isChosen(NEWSLETTER),
+    waits: isChosen(WAITS),
+  };
 }
 
-async function contestants(place: Place, options: BenchOptions): Promise<Contestant[]> {
-  const { only, peerUnits, workers, slots } = options;
-  const { peers: chosen, newsletter } = chosenPeers(only);
+async function contestants(
+  place: Place,
+  options: BenchOptions,
+  { peers: chosen, newsletter }: Chosen,
+): Promise<Contestant[]> {
+  const { peerUnits, workers, slots } = options;
   const found: Contestant[] = [];
   for (const link of chosen.length > 0 ? (['nats', 'ws'] as const) : []) {
     const run = (units: number): Promise<Measured> => runDispatch(place, { workers, slots, link }, units);
     const units = options.units ?? UNITS;
-    found.push({ name: NAMES[link], kind: 'dispatch', isOurs: true, units, tunings: [{}], run });
+    found.push({ name: OURS[link], kind: 'dispatch', isOurs: true, units, tunings: [{}], run });
   }
   for (const peer of chosen) {
     const run = (units: number, tuning: Tuning): Promise<Measured> =>
@@ -105,7 +164,7 @@ async function mailers(place: Place, options: BenchOptions): Promise<Contestant[
     sendTheirs(place, options, of(mails), tuning);
   const { name, tunings } = MAIL_PEER;
   return [
-    { name: NAMES.newsletter, kind: 'newsletter', isOurs: true, units, tunings: [{}], run: ours },
+    { name: OURS.newsletter, kind: 'newsletter', isOurs: true, units, tunings: [{}], run: ours },
     { name, kind: 'newsletter', isOurs: false, units, tunings, run: theirs },
   ];
 }
@@ -114,15 +173,12 @@ async function mailers(place: Place, options: BenchOptions): Promise<Contestant[
 async function entered(contestant: Contestant, say: Say): Promise<(System & Contestant) | undefined> {
   const { name, tunings, units, isOurs } = contestant;
   const trials: System['trials'] = [];
-  try {
-    for (const tuning of isOurs ? [] : tunings) {
-      const unitsPerS = rateOf(await contestant.run(trialOf(units), tuning));
-      trials.push({ tuning, unitsPerS });
-      say(`${name} with ${JSON.stringify(tuning)}: ${whole(unitsPerS)} units/s`);
-    }
-  } catch (error) {
-    say(`${name} is left out: ${(error as Error).message}`);
-    return undefined;
+  for (const tuning of isOurs ? [] : tunings) {
+    const trial = await orLeftOut(name, isOurs, say, () => contestant.run(trialOf(units), tuning));
+    if (trial === undefined) return undefined;
+    const unitsPerS = rateOf(trial);
+    trials.push({ tuning, unitsPerS });
+    say(`${name} with ${JSON.stringify(tuning)}: ${whole(unitsPerS)} units/s`);
   }
   trials.sort((a, b) => b.unitsPerS - a.unitsPerS);
   return { ...contestant, tuning: trials[0]?.tuning ?? {}, trials, runs: [] };

@@ -2,11 +2,11 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
-import type { Tuning } from './peer.ts';
+import type { Tuning } from './peerList.ts';
 import { ROOT } from './place.ts';
-import { plotSvg } from './plot.ts';
-import { type ClaimResult, type Rates, ratioOf, times } from './ratios.ts';
-import { spreadOf } from './spread.ts';
+import { type Bar, type Panel, plotSvg } from './plot.ts';
+import { type ClaimResult, type Rounds, ratioOf, times } from './ratios.ts';
+import { type Spread, spreadOf } from './spread.ts';
 import { fixed, type Row, table, whole } from './table.ts';
 
 export type Measured = { units: number; totalMs: number; cpuMs: Record<string, number> };
@@ -22,14 +22,27 @@ export type System = {
   runs: Measured[];
 };
 
+/** One of those who idled until a unit came; in milliseconds. */
+export type Waiter = { name: string; isOurs: boolean; runs: Spread[] };
+
 export type Load = { before: number[]; after: number[] };
 
-export const NAMES = {
+/** All that was measured. The numbers of each round: units or mails a second, milliseconds of waiting. */
+export type Outcome = {
+  systems: readonly System[];
+  rates: Rounds;
+  waiters: readonly Waiter[];
+  waits: Rounds;
+  results: readonly ClaimResult[];
+  load: Load;
+};
+
+export const OURS = {
   nats: 'gimmework, nats + sqlite',
   ws: 'gimmework, websocket + sqlite',
   newsletter: 'gimmework newsletter',
 };
-const OF_KIND = { dispatch: NAMES.nats, newsletter: NAMES.newsletter };
+const OF_KIND = { dispatch: OURS.nats, newsletter: OURS.newsletter };
 const HEADS = { dispatch: 'units/s', newsletter: 'mails/s' };
 const KINDS = ['dispatch', 'newsletter'] as const;
 
@@ -38,14 +51,10 @@ const PLOT = join(ROOT, 'docs', 'benchmarks.svg');
 const SECTION = { begin: '<!-- peers: written by npm run bench:peers -- --docs -->', end: '<!-- /peers -->' };
 
 /** The tables for people. */
-export function report(
-  systems: readonly System[],
-  rates: Rates,
-  results: readonly ClaimResult[],
-  load: Load,
-): string[] {
+export function report({ systems, rates, waiters, waits, results, load }: Outcome): string[] {
   return [
     ...KINDS.flatMap((kind) => rateTable(systems, rates, kind)),
+    ...waitTable(waiters, waits),
     ...cpuTable(systems),
     '',
     ...promiseTable(results),
@@ -57,17 +66,28 @@ export function report(
   ];
 }
 
-function rateTable(systems: readonly System[], rates: Rates, kind: System['kind']): string[] {
+function rateTable(systems: readonly System[], rates: Rounds, kind: System['kind']): string[] {
   const rows = systems
     .filter((system) => system.kind === kind)
-    .map(({ name }): Row => {
-      const { median, min, max } = spreadOf(rates.get(name) ?? []);
-      const ratio = name === OF_KIND[kind] ? undefined : ratioOf(rates, OF_KIND[kind], name);
-      const ratios = ratio ? [ratio.median, ratio.min, ratio.max].map(times) : ['', '', ''];
-      return [name, ...[median, min, max].map(whole), ...ratios];
-    });
+    .map(({ name }) => comparison(rates, OF_KIND[kind], name, whole));
+  return comparisonTable(HEADS[kind], rows);
+}
+
+function waitTable(waiters: readonly Waiter[], waits: Rounds): string[] {
+  const rows = waiters.map(({ name }) => comparison(waits, OURS.nats, name, (ms) => fixed(ms)));
+  return comparisonTable('ms from submit to work', rows);
+}
+
+function comparison(rounds: Rounds, ours: string, name: string, shown: (value: number) => string): Row {
+  const { median, min, max } = spreadOf(rounds.get(name) ?? []);
+  const ratio = name === ours ? undefined : ratioOf(rounds, ours, name);
+  const ratios = ratio ? [ratio.median, ratio.min, ratio.max].map(times) : ['', '', ''];
+  return [name, ...[median, min, max].map(shown), ...ratios];
+}
+
+function comparisonTable(head: string, rows: readonly Row[]): string[] {
   if (rows.length === 0) return [];
-  return [...table([HEADS[kind], 'median', 'min', 'max', 'ours / theirs', 'min', 'max'], rows), ''];
+  return [...table([head, 'median', 'min', 'max', 'ours / theirs', 'min', 'max'], rows), ''];
 }
 
 /** CPU time of a unit in each process: the middle of the runs. */
@@ -88,26 +108,33 @@ function cpuTable(systems: readonly System[]): string[] {
 }
 
 function promiseTable(results: readonly ClaimResult[]): string[] {
-  const rows = results.map(({ claim: { ours, theirs, min }, closest }): Row => {
-    const name = closest?.name ?? theirs.join(', ');
-    const found = closest ? times(closest.ratio.median) : 'not measured';
-    const kept = closest && closest.ratio.median >= min ? 'kept' : 'not kept';
-    return [`${ours} / ${name}`, `≥ ${min}x`, found, kept];
+  const rows = results.map(({ claim: { kind, ours, theirs, times: bound }, best, isKept }): Row => {
+    const found = best ? times(best.ratio.median) : 'not measured';
+    const name = `${kind} of ${ours} / ${best?.name ?? theirs.join(', ')}`;
+    return [name, `${kind === 'rate' ? '≥' : '≤'} ${bound}x`, found, isKept ? 'kept' : 'not kept'];
   });
-  return table(['promise', 'at least', 'measured', ''], rows);
+  return table(['promise', 'is', 'measured', ''], rows);
 }
 
-/** A panel for each kind, the fastest first. */
-export function plotOf(systems: readonly System[], rates: Rates): string {
-  return plotSvg(
-    KINDS.flatMap((kind) => {
-      const bars = systems
-        .filter((system) => system.kind === kind)
-        .map(({ name, isOurs }) => ({ label: name, spread: spreadOf(rates.get(name) ?? []), isOurs }))
-        .sort((a, b) => b.spread.median - a.spread.median);
-      return bars.length === 0 ? [] : [{ title: `${kind}, ${HEADS[kind]}`, bars }];
-    }),
-  );
+/** A panel for each kind, the best first. */
+export function plotOf({ systems, rates, waiters, waits }: Outcome): string {
+  const bar = (rounds: Rounds, { name, isOurs }: { name: string; isOurs: boolean }): Bar => ({
+    label: name,
+    spread: spreadOf(rounds.get(name) ?? []),
+    isOurs,
+  });
+  const panels: Panel[] = KINDS.map((kind) => ({
+    title: `${kind}, ${HEADS[kind]}`,
+    bars: systems
+      .filter((system) => system.kind === kind)
+      .map((system) => bar(rates, system))
+      .sort((a, b) => b.spread.median - a.spread.median),
+  }));
+  panels.push({
+    title: 'from submit to work on an idle system, ms',
+    bars: waiters.map((waiter) => bar(waits, waiter)).sort((a, b) => a.spread.median - b.spread.median),
+  });
+  return plotSvg(panels.filter(({ bars }) => bars.length > 0));
 }
 
 /** Puts the outcome of this run in place of the last one's. */

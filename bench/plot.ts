@@ -1,6 +1,6 @@
 /** A bar plot as SVG: panels one below the other, in each a bar for each system, from 0 on, with its ends marked. */
 import type { Spread } from './spread.ts';
-import { whole } from './table.ts';
+import { fixed, whole } from './table.ts';
 
 export type Bar = { label: string; spread: Spread; isOurs: boolean };
 export type Panel = { title: string; bars: readonly Bar[] };
@@ -39,7 +39,7 @@ export function plotSvg(panels: readonly Panel[]): string {
 }
 
 function panelParts({ title, bars }: Panel, top: number): string[] {
-  const longest = Math.max(1, ...bars.map(({ spread }) => spread.max));
+  const longest = Math.max(Number.MIN_VALUE, ...bars.map(({ spread }) => spread.max));
   const x = (value: number): string => at(LEFT + (value / longest) * (WIDTH - LEFT - RIGHT));
   return [
     `<text class="title" x="10" y="${top + 26}">${escaped(title)}</text>`,
@@ -52,7 +52,7 @@ function panelParts({ title, bars }: Panel, top: number): string[] {
         `<text x="${LEFT - 8}" y="${base}" text-anchor="end">${escaped(label)}</text>`,
         `<rect class="${isOurs ? 'ours' : 'theirs'}" x="${LEFT}" y="${y}" width="${width}" height="${BAR_HEIGHT}"/>`,
         `<line class="ends" x1="${x(min)}" x2="${x(max)}" y1="${middle}" y2="${middle}"/>`,
-        `<text class="figure" x="${at(Number(x(max)) + 6)}" y="${base}">${whole(median)}</text>`,
+        `<text class="figure" x="${at(Number(x(max)) + 6)}" y="${base}">${median < 100 ? fixed(median, 1) : whole(median)}</text>`,
       ];
     }),
   ];

@@ -7,44 +7,49 @@
 import { type Spread, spreadOf } from './spread.ts';
 import { fixed } from './table.ts';
 
-/** System → its units/s of each round. */
-export type Rates = ReadonlyMap<string, readonly number[]>;
+/** System → what was measured of it in each round. */
+export type Rounds = ReadonlyMap<string, readonly number[]>;
 
 export type Claim = {
+  /** A rate is to be at least so many times theirs, a wait at most. */
+  kind: 'rate' | 'wait';
   ours: string;
   theirs: readonly string[];
-  /** So many times their rate. */
-  min: number;
+  times: number;
 };
 
 export type ClaimResult = {
   claim: Claim;
-  /** R2: the peer that comes closest to us, and the ratio to it; nothing where one was not measured. */
-  closest: { name: string; ratio: Spread } | undefined;
+  /** R2: the best of the peers and the ratio to it; nothing where one was not measured. */
+  best: { name: string; ratio: Spread } | undefined;
+  isKept: boolean;
   unmeasured: readonly string[];
 };
 
-/** How many times their rate ours was. Nothing where one was not measured, or not as often. */
-export function ratioOf(rates: Rates, ours: string, theirs: string): Spread | undefined {
-  const [mine, others] = [rates.get(ours), rates.get(theirs)];
+/** How many times theirs ours was. Nothing where one was not measured, or not as often. */
+export function ratioOf(rounds: Rounds, ours: string, theirs: string): Spread | undefined {
+  const [mine, others] = [rounds.get(ours), rounds.get(theirs)];
   if (!mine || !others || mine.length === 0 || mine.length !== others.length) return undefined;
-  return spreadOf(mine.map((rate, round) => rate / (others[round] as number)));
+  return spreadOf(mine.map((value, round) => value / (others[round] as number)));
 }
 
-export function resultOf(rates: Rates, claim: Claim): ClaimResult {
-  const found = claim.theirs.map((name) => ({ name, ratio: ratioOf(rates, claim.ours, name) }));
+export function resultOf(rounds: Rounds, claim: Claim): ClaimResult {
+  const found = claim.theirs.map((name) => ({ name, ratio: ratioOf(rounds, claim.ours, name) }));
   const unmeasured = found.flatMap(({ name, ratio }) => (ratio === undefined ? [name] : []));
+  if (unmeasured.length > 0) return { claim, best: undefined, isKept: false, unmeasured };
   const measured = found.flatMap(({ name, ratio }) => (ratio === undefined ? [] : [{ name, ratio }]));
-  measured.sort((a, b) => a.ratio.median - b.ratio.median);
-  return { claim, closest: unmeasured.length > 0 ? undefined : measured[0], unmeasured };
+  const sign = claim.kind === 'rate' ? 1 : -1;
+  const [best] = measured.sort((a, b) => sign * (a.ratio.median - b.ratio.median));
+  const isKept = best !== undefined && sign * (best.ratio.median - claim.times) >= 0;
+  return { claim, best, isKept, unmeasured };
 }
 
 /** One line for each promise that was not kept. */
 export function brokenBy(results: readonly ClaimResult[]): string[] {
-  return results.flatMap(({ claim: { ours, min }, closest, unmeasured }) => {
-    if (closest === undefined) return [`${ours}: not measured beside ${unmeasured.join(', ')}`];
-    const { name, ratio } = closest;
-    return ratio.median < min ? [`${ours}: ${times(ratio.median)} the rate of ${name}, not ${min}x`] : [];
+  return results.flatMap(({ claim: { kind, ours, times: bound }, best, isKept, unmeasured }) => {
+    if (isKept) return [];
+    if (best === undefined) return [`${ours}: not measured beside ${unmeasured.join(', ')}`];
+    return [`${ours}: ${times(best.ratio.median)} the ${kind} of ${best.name}, not ${bound}x`];
   });
 }
 

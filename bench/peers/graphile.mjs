@@ -14,18 +14,28 @@ async function quiet() {
   });
 }
 
-export async function producer({ port, units, tuning }) {
+async function open(port) {
   const logger = await quiet();
   const { makeWorkerUtils } = await import('graphile-worker');
   const utils = await makeWorkerUtils({ connectionString: connectionString(port), logger });
   await utils.migrate();
+  return utils;
+}
+
+export async function producer({ port, units, tuning }) {
+  const utils = await open(port);
   return () =>
     inBulks({ units, bulk: tuning.bulk, ahead: 2 }, (numbers) =>
       utils.addJobs(numbers.map((n) => ({ identifier: 'unit', payload: unit(n) }))),
     );
 }
 
-export async function consumer({ port, tuning }, completed) {
+export async function submitter({ port }) {
+  const utils = await open(port);
+  return (n) => utils.addJob('unit', unit(n));
+}
+
+export async function consumer({ port, tuning }, completed, onStart = () => undefined) {
   const logger = await quiet();
   const { run } = await import('graphile-worker');
   const { default: pg } = await import('pg');
@@ -34,14 +44,16 @@ export async function consumer({ port, tuning }, completed) {
   pgPool.on('connect', (client) => countDeletes(client, completed));
   await run({
     pgPool,
-    taskList: { unit: () => undefined },
+    taskList: { unit: onStart },
     noHandleSignals: true,
     preset: {
       worker: {
         concurrentJobs: tuning.concurrency,
-        localQueue: { size: tuning.localQueue },
-        completeJobBatchDelay: 0,
-        failJobBatchDelay: 0,
+        ...(tuning.localQueue && {
+          localQueue: { size: tuning.localQueue },
+          completeJobBatchDelay: 0,
+          failJobBatchDelay: 0,
+        }),
         preparedStatements: true,
         pollInterval: 100,
         logger,

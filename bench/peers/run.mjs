@@ -1,12 +1,14 @@
 /**
- * One process of a peer: `run.mjs <peer> producer|consumer <config as JSON>`. Owns what its parent is told and when;
- * what is done is the peer's module. The producer is ready once its queue is there, so consumers start after it.
+ * One process of a peer: `run.mjs <peer> producer|submitter|consumer <config as JSON>`. Owns what its parent is told and
+ * when; what is done is the peer's module. The first is ready once its queue is there, so consumers start after it.
+ * A submitter adds one unit each time it is told a number.
  */
 const [peer, role, json] = process.argv.slice(2);
 const TELL_EVERY_MS = 20;
 
 const config = JSON.parse(json);
-const { producer, consumer } = await import(`./${peer}.mjs`);
+const { producer, submitter, consumer } = await import(`./${peer}.mjs`);
+const monoUs = () => Number(process.hrtime.bigint() / 1_000n);
 
 process.on('disconnect', () => process.exit(0));
 process.on('SIGTERM', () => process.exit(0));
@@ -18,6 +20,18 @@ if (role === 'producer') {
     process.send({ allAddedAtMs: Date.now() });
   };
   process.once('message', () => void produce());
+} else if (role === 'submitter') {
+  const submit = await submitter(config);
+  process.on('message', ({ n }) => {
+    process.send({ n, submittedAtUs: monoUs() });
+    void submit(n);
+  });
+} else if (config.stamps) {
+  await consumer(
+    config,
+    () => {},
+    ({ n }) => process.send({ n, startedAtUs: monoUs() }),
+  );
 } else {
   let completed = 0;
   let lastAtMs = 0;

@@ -6,9 +6,9 @@ import { describe, test } from 'node:test';
 import { pathToFileURL } from 'node:url';
 import { MAIL_PEER } from '../../../bench/mailing.ts';
 import { readOptions } from '../../../bench/options.ts';
-import { PEERS } from '../../../bench/peer.ts';
+import { PEERS } from '../../../bench/peerList.ts';
 import { chosenPeers } from '../../../bench/peers.ts';
-import { plotOf, report, type System, withSection } from '../../../bench/peersReport.ts';
+import { type Outcome, plotOf, report, type System, withSection } from '../../../bench/peersReport.ts';
 import { ROOT } from '../../../bench/place.ts';
 import { treeCpuMs } from '../../../bench/processTree.ts';
 import { brokenBy, ratioOf, resultOf, times } from '../../../bench/ratios.ts';
@@ -32,16 +32,23 @@ describe('ratios', () => {
   });
 
   test('a promise over several holds for the best of them', () => {
-    const result = resultOf(RATES, { ours: OURS, theirs: ['slow', 'fast'], min: 10 });
-    assert.equal(result.closest?.name, 'fast');
+    const result = resultOf(RATES, { kind: 'rate', ours: OURS, theirs: ['slow', 'fast'], times: 10 });
+    assert.equal(result.best?.name, 'fast');
     assert.deepEqual(brokenBy([result]), []);
-    const more = resultOf(RATES, { ours: OURS, theirs: ['slow', 'fast'], min: 10.5 });
+    const more = resultOf(RATES, { kind: 'rate', ours: OURS, theirs: ['slow', 'fast'], times: 10.5 });
     assert.deepEqual(brokenBy([more]), [`${OURS}: 10.0x the rate of fast, not 10.5x`]);
   });
 
+  test('a wait is promised to be no longer than so many times theirs', () => {
+    const claim = { kind: 'wait', ours: 'fast', theirs: ['slow'], times: 2 } as const;
+    assert.deepEqual(brokenBy([resultOf(RATES, claim)]), []);
+    const tighter = resultOf(RATES, { ...claim, times: 1.9 });
+    assert.deepEqual(brokenBy([tighter]), ['fast: 2.00x the wait of slow, not 1.9x']);
+  });
+
   test('a promise is not kept if one of the peers was not measured', () => {
-    const result = resultOf(RATES, { ours: OURS, theirs: ['slow', 'gone'], min: 1 });
-    assert.equal(result.closest, undefined);
+    const result = resultOf(RATES, { kind: 'rate', ours: OURS, theirs: ['slow', 'gone'], times: 1 });
+    assert.equal(result.best, undefined);
     assert.deepEqual(brokenBy([result]), [`${OURS}: not measured beside gone`]);
   });
 
@@ -63,20 +70,33 @@ const SYSTEMS: System[] = [OURS, 'fast'].map((name) => ({
   })),
 }));
 
+const WAITS = new Map([
+  [OURS, [2, 4]],
+  ['slow', [1, 2]],
+]);
+const OUTCOME: Outcome = {
+  systems: SYSTEMS,
+  rates: RATES,
+  waiters: [...WAITS.keys()].map((name) => ({ name, isOurs: name === OURS, runs: [] })),
+  waits: WAITS,
+  results: [resultOf(RATES, { kind: 'rate', ours: OURS, theirs: ['fast'], times: 15 })],
+  load: { before: [0.5], after: [1.25] },
+};
+
 describe('the report', () => {
   test('has rates, ratios, CPU time of each process, promises, tunings and the load', () => {
-    const results = [resultOf(RATES, { ours: OURS, theirs: ['fast'], min: 15 })];
-    const text = report(SYSTEMS, RATES, results, { before: [0.5], after: [1.25] }).join('\n');
+    const text = report(OUTCOME).join('\n');
     assert.match(text, /^gimmework, nats \+ sqlite +2,000 +1,000 +3,000$/m);
     assert.match(text, /^fast +200 +200 +250 +10\.0x +5\.00x +12\.0x$/m);
     assert.match(text, /^fast +15\.0 +server 10\.0, consumer 5\.0$/m);
-    assert.match(text, /^gimmework, nats \+ sqlite \/ fast +≥ 15x +10\.0x +not kept$/m);
+    assert.match(text, /^slow +1\.50 +1\.00 +2\.00 +2\.00x +2\.00x +2\.00x$/m);
+    assert.match(text, /^rate of gimmework, nats \+ sqlite \/ fast +≥ 15x +10\.0x +not kept$/m);
     assert.match(text, /^fast: concurrency 50$/m);
     assert.match(text, /load average 0\.5 before, 1\.3 after$/m);
   });
 
   test('the plot has a bar for each system, as long as its rate, the fastest first', () => {
-    const svg = plotOf(SYSTEMS, RATES);
+    const svg = plotOf({ ...OUTCOME, waiters: [] });
     const bars = [...svg.matchAll(/<rect class="(\w+)" x="190" y="\d+" width="([\d.]+)"/g)];
     assert.deepEqual(
       bars.map(([, kind]) => kind),
@@ -107,9 +127,9 @@ describe('the options', () => {
     assert.deepEqual(options.only, ['bullmq', 'newsletter']);
     assert.deepEqual([options.docs, options.assert, options.peerUnits], [true, true, undefined]);
     assert.throws(() => readOptions(['peers', '--peer-units', 'some']), { code: 'usage' });
-    const { peers, newsletter } = chosenPeers(options.only);
-    assert.deepEqual([peers.map((peer) => peer.name), newsletter], [['bullmq'], true]);
-    assert.deepEqual(chosenPeers(undefined), { peers: PEERS, newsletter: true });
+    const { peers, newsletter, waits } = chosenPeers(options.only);
+    assert.deepEqual([peers.map((peer) => peer.name), newsletter, waits], [['bullmq'], true, false]);
+    assert.deepEqual(chosenPeers(undefined), { peers: PEERS, newsletter: true, waits: true });
     assert.throws(() => chosenPeers(['bullmq', 'nobody']), { code: 'usage' });
   });
 });
