@@ -3,25 +3,38 @@
  * it reaches is the limit that dispatch is measured against.
  */
 import type { Child } from './child.ts';
+import type { Link } from './cluster.ts';
 import { type Nats, startNats } from './nats.ts';
 import type { Place } from './place.ts';
 
-export type BareOptions = { units: number; workers: number; link: 'ws' | 'nats' };
+export type BareOptions = {
+  units: number;
+  workers: number;
+  link: Link;
+  /** Units of one frame, frames that each worker has ahead of it, and what is waited before each but the first. */
+  batch?: number;
+  ahead?: number;
+  pauseMs?: number;
+};
 export type BareRun = {
   units: number;
   /** From the first unit made to the last one run. */
   totalMs: number;
+  /** Where it pauses: from each frame sent to the answer. */
+  roundTripsMs: number[];
   /** Process → CPU time in it. */
   cpuMs: Record<string, number>;
 };
 
 /** Units of one frame: larger ones were no faster. */
 const BATCH = 1_024;
+const AHEAD = 4;
 
 /** Runs it once, on fresh processes. */
-export async function runBare(place: Place, { units, workers: count, link }: BareOptions): Promise<BareRun> {
+export async function runBare(place: Place, options: BareOptions): Promise<BareRun> {
+  const { units, workers: count, link, batch = BATCH, ahead = AHEAD, pauseMs } = options;
   const nats = link === 'nats' ? await startNats(place) : undefined;
-  const config = { units, workers: count, batch: BATCH, ...(nats && { nats: nats.url }) };
+  const config = { units, workers: count, batch, ahead, pauseMs, ...(nats && { nats: nats.url }) };
   const master = bare(place, 'master', config);
   const { url } = await heard<{ url: string }>(master, 'url');
   const ready = heard<{ ready: true }>(master, 'ready');
@@ -32,13 +45,13 @@ export async function runBare(place: Place, { units, workers: count, link }: Bar
   const failed = Promise.race(all.map((child) => child.failed));
   await Promise.race([ready, failed]);
   const before = cpuMs(all);
-  const over = heard<{ ms: number }>(master, 'ms');
+  const over = heard<{ ms: number; roundTripsMs: number[] }>(master, 'ms');
   master.send({ go: true });
-  const { ms } = await Promise.race([over, failed]);
+  const { ms, roundTripsMs } = await Promise.race([over, failed]);
   const after = cpuMs(all);
   await stopAll(workers, master, nats);
   const used = Object.entries(after).map(([name, used]) => [name, used - (before[name] ?? 0)]);
-  return { units, totalMs: ms, cpuMs: Object.fromEntries(used) };
+  return { units, totalMs: ms, roundTripsMs, cpuMs: Object.fromEntries(used) };
 }
 
 function bare(place: Place, role: 'master' | 'worker', config: object, i?: number): Child {

@@ -8,6 +8,7 @@ import { performance } from 'node:perf_hooks';
 import { setTimeout as pause } from 'node:timers/promises';
 import { Client, type Epic, type EpicStatus, type Submit } from '../client/index.ts';
 import type { Child } from './child.ts';
+import { clockUs } from './clock.ts';
 import { type Nats, startNats } from './nats.ts';
 import type { Place } from './place.ts';
 
@@ -27,6 +28,8 @@ export type ClusterOptions = {
   sessionsEach?: number;
   /** Path and prefix of the folders of the CPU profiles of the master and of the first worker (`profilePath`). */
   profiles?: string;
+  /** A module that the master loads before its own. */
+  masterImports?: string;
 };
 
 export type Depth = { depth: number; max: number; limit: number };
@@ -97,7 +100,9 @@ export class Cluster {
     const nats = options.link === 'nats' ? await startNats(place) : undefined;
     const dataDir = place.newFolder();
     const args = masterArgs(dataDir, '127.0.0.1:0', nats);
-    const master = place.gimme('master', args, profileArgs(options.profiles, 'master'));
+    const { profiles, masterImports } = options;
+    const nodeArgs = masterImports === undefined ? [] : ['--import', masterImports];
+    const master = place.gimme('master', args, [...nodeArgs, ...profileArgs(profiles, 'master')]);
     const { url, parts } = await readiness(master);
     const client = new Client({ master: url });
     const cluster = new Cluster(place, options, { client, master, nats, parts, dataDir });
@@ -143,12 +148,12 @@ export class Cluster {
   /** Submits an epic and follows it to its end; throws unless every unit succeeded. */
   async run(submit: Submit, units: number): Promise<EpicRun> {
     const before = this.cpuMs();
-    const fromUs = monoUs();
+    const fromUs = clockUs();
     const fromWallMs = Date.now();
     const epic = await this.whileUp(this.client.submit(submit));
     const recorded = this.cpuMs();
     const { last, longestPauseMs } = await this.whileUp(this.#follow(epic));
-    const toUs = monoUs();
+    const toUs = clockUs();
     const after = this.cpuMs();
     assertSucceeded(last, units);
     const endWallMs = Date.parse(last.finishedAt ?? '');
@@ -305,8 +310,4 @@ function profileArgs(profiles: string | undefined, name: 'master' | 'worker'): s
 
 function since(before: CpuMs, after: CpuMs): CpuMs {
   return Object.fromEntries(Object.entries(after).map(([name, ms]) => [name, ms - (before[name] ?? 0)]));
-}
-
-function monoUs(): number {
-  return Number(process.hrtime.bigint() / 1_000n);
 }

@@ -14,6 +14,7 @@ import { GimmeError } from '../shared/core/errors.ts';
 import { VERSION } from '../shared/io/version.ts';
 import type { Benchmark, Verdict } from './benchmark.ts';
 import { dispatch } from './dispatch.ts';
+import { latency } from './latency.ts';
 import { limit } from './limit.ts';
 import { memory } from './memory.ts';
 import { newsletter } from './newsletter.ts';
@@ -26,7 +27,7 @@ import { scale } from './scale.ts';
 import { sessions } from './sessions.ts';
 
 const BENCHMARKS: ReadonlyMap<string, Benchmark> = new Map(
-  Object.entries({ dispatch, limit, memory, newsletter, parked, peers, recovery, scale, sessions }),
+  Object.entries({ dispatch, latency, limit, memory, newsletter, parked, peers, recovery, scale, sessions }),
 );
 
 async function main(args: readonly string[]): Promise<number> {

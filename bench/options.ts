@@ -38,6 +38,7 @@ export type BenchOptions = {
 export const USAGE = `npm run bench -- <name> [options]
   dispatch     units that do nothing: the cost of pulling
   peers        the same, and a newsletter, beside other queues (npm run bench:peers)
+  latency      from submit, and from durable, to the first doWork of an idle cluster
   limit        the same beside a bare pull loop over the same links, NATS and WebSocket
   memory       a master's memory and queues under 5,000,000 units, beside 50,000
   parked       a master while 100,000 of 2,100,000 units wait two hours, and its restart
@@ -47,7 +48,7 @@ export const USAGE = `npm run bench -- <name> [options]
   sessions     a master's cost per unit with 200 worker sessions, beside 2
 
   --units N        units of the (larger) run
-  --runs N         repetitions of dispatch, limit, memory, parked, peers and sessions (3)
+  --runs N         repetitions of dispatch, latency, limit, memory, parked, peers and sessions (3)
   --workers N      worker processes (2; scale and sessions: 8, at most)
   --slots N        slots of each (16; scale: 4)
   --link KIND      ws or nats (ws; scale and sessions: nats)

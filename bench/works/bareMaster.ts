@@ -1,7 +1,8 @@
 /**
  * The master of the bare pull loop: it makes units, puts as many as were pulled into one frame and sends it to whoever
  * pulled. No journal, no leases, no metrics, no upload: what a master over this bus could do at most. Its one
- * argument is JSON. Told to go, it serves; it tells how long that took.
+ * argument is JSON. Told to go, it serves; it tells how long that took, and where it pauses between frames, how long
+ * each took to come back.
  */
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -11,16 +12,18 @@ import { WsHub } from '../../shared/io/bus/wsHub.ts';
 import type { Bus } from '../../shared/io/bus.ts';
 import { unitText } from '../units.ts';
 
-const { units, workers, batch, nats } = JSON.parse(process.argv[2] ?? '') as {
+const { units, workers, batch, ahead, pauseMs, nats } = JSON.parse(process.argv[2] ?? '') as {
   units: number;
   workers: number;
   /** Units of one frame. */
   batch: number;
+  /** Frames that each worker has ahead of it. */
+  ahead: number;
+  /** Before each frame but the first. */
+  pauseMs?: number;
   nats?: string;
 };
 
-/** Frames of a batch that each worker has ahead of it. */
-const AHEAD = 4;
 const LENGTH_BYTES = 4;
 
 let bus: Bus;
@@ -37,6 +40,8 @@ const here = new Set<string>();
 let made = 0;
 let done = 0;
 let startedMs = 0;
+let sentMs = 0;
+const roundTripsMs: number[] = [];
 
 await bus.open({
   onFrame(from, frame) {
@@ -53,14 +58,16 @@ if (nats !== undefined) process.send?.({ url: nats });
 
 process.on('message', () => {
   startedMs = performance.now();
-  for (let i = 0; i < AHEAD; i++) for (const session of here) give(session);
+  for (let i = 0; i < ahead; i++) for (const session of here) give(session);
 });
 process.once('SIGTERM', () => process.exit(0));
 
 function pulled(from: string, ran: number): void {
   done += ran;
-  if (done === units) process.send?.({ ms: performance.now() - startedMs });
-  else give(from);
+  if (pauseMs !== undefined) roundTripsMs.push(performance.now() - sentMs);
+  if (done === units) process.send?.({ ms: performance.now() - startedMs, roundTripsMs });
+  else if (pauseMs === undefined) give(from);
+  else setTimeout(() => give(from), pauseMs);
 }
 
 /** Sends the next batch: each unit as its length and its bytes. */
@@ -81,5 +88,6 @@ function give(session: string): void {
     frame.write(text, at + LENGTH_BYTES, 'latin1');
     at += LENGTH_BYTES + text.length;
   }
+  sentMs = performance.now();
   if (!bus.send({ to: 'worker', id: session }, frame)) throw new Error(`${session} cannot be reached`);
 }
