@@ -5,10 +5,11 @@
 import { SqliteStore } from '../../master/io/stores/sqlite.ts';
 import { clockUs } from '../clock.ts';
 
-const { append } = SqliteStore.prototype;
+const plain = Object.getOwnPropertyDescriptor(SqliteStore.prototype, 'append')
+  ?.value as SqliteStore['append'];
 
 SqliteStore.prototype.append = async function (records) {
-  await append.call(this, records);
+  await plain.call(this, records);
   const atUs = clockUs();
   for (const { k, epic } of records) if (k === 'epic-submitted') process.send?.({ epic, atUs });
 };

@@ -24,7 +24,7 @@ type Group = {
 export type JournalParts = {
   store: Pick<Store, 'append'>;
   monoMs: () => number;
-  /** Records are durable; told before the messages that wait for them are sent. */
+  /** Records are durable, and the messages that waited for them are sent. */
   onSynced: (records: readonly EpicRecord[], seconds: number) => void;
   send: (message: Outgoing) => void;
   /** Records cannot be made durable now, or not in time; told again with undefined once they can. */
@@ -39,6 +39,7 @@ export class Journal {
   #inFlight: Group | undefined;
   #synced = 0;
   #stalled: string | undefined;
+  #isHeld = false;
 
   constructor(parts: JournalParts) {
     this.#parts = parts;
@@ -62,6 +63,14 @@ export class Journal {
     this.#append();
   }
 
+  /** Runs `decide`; what is taken meanwhile goes into one append. */
+  together(decide: () => void): void {
+    this.#isHeld = true;
+    decide();
+    this.#isHeld = false;
+    this.#append();
+  }
+
   /** Resolves once everything taken so far is durable. */
   settled(): Promise<void> {
     const last = this.#pending.records.length > 0 ? this.#pending : this.#inFlight;
@@ -78,7 +87,7 @@ export class Journal {
   }
 
   #append(): void {
-    if (this.#inFlight || this.#pending.records.length === 0) return;
+    if (this.#inFlight || this.#isHeld || this.#pending.records.length === 0) return;
     const writing = this.#pending;
     this.#inFlight = writing;
     this.#pending = emptyGroup();
@@ -115,8 +124,9 @@ export class Journal {
   #onSynced(written: Group, seconds: number): void {
     this.#inFlight = undefined;
     this.#synced = written.upTo;
-    this.#parts.onSynced(written.records, seconds);
+    // First of all, since a worker may be idle until it hears.
     for (const message of written.messages) this.#parts.send(message);
+    this.#parts.onSynced(written.records, seconds);
     for (const waiter of written.waiters) waiter();
     this.#append();
   }

@@ -29,7 +29,7 @@ import { type EpicFilter, EpicViews } from './epicViews.ts';
 import { Gathers } from './gathers.ts';
 import { Journal } from './journal.ts';
 import { Leftovers } from './leftovers.ts';
-import { Lookups } from './lookups.ts';
+import { type Ahead, Lookups } from './lookups.ts';
 import type { Spool } from './spool.ts';
 import type { Opened, Store } from './store.ts';
 import { Submissions, type Unnamed } from './submissions.ts';
@@ -116,6 +116,7 @@ export class MasterRuntime implements MasterApi {
     const submit = (submission: Unnamed): Promise<EpicStatus> => this.#submit(submission);
     this.#submissions = new Submissions({
       ...shared,
+      lookups: this.#lookups,
       submit,
       standing: (epic) => this.#journal.settled().then(() => this.#views.status(epic)),
     });
@@ -252,18 +253,19 @@ export class MasterRuntime implements MasterApi {
   }
 
   /** Resolves once the epic is durable; one without a name has its id for it. */
-  #submit({ id, ...submission }: Unnamed): Promise<EpicStatus> {
+  #submit({ id, ahead, ...submission }: Unnamed): Promise<EpicStatus> {
     this.#assertOpen();
     this.#assertRoom();
     const epic = id ?? this.#parts.newId();
-    return this.#change({ type: 'submit', epic: { epic, name: epic, ...submission } });
+    return this.#change({ type: 'submit', epic: { epic, name: epic, ...submission } }, ahead);
   }
 
   /** Resolves once the change is durable. */
   async #change(
     input: Extract<MasterInput, { type: 'submit' | 'cancel' | 'pause' | 'resume' }>,
+    ahead?: Ahead,
   ): Promise<EpicStatus> {
-    this.#step(input);
+    this.#journal.together(() => this.#lookups.using(ahead, () => this.#step(input)));
     await this.#journal.settled();
     return this.#views.status(input.type === 'submit' ? input.epic.epic : input.epic);
   }

@@ -6,15 +6,17 @@ import type { MasterState } from '../core/state.ts';
 import type { GatherRequest, SubmitRequest } from './api.ts';
 import type { Briefs } from './briefs.ts';
 import { checkSame } from './idempotency.ts';
+import type { Ahead, Lookups } from './lookups.ts';
 import type { Submission } from './retries.ts';
 import type { Spool } from './spool.ts';
 
 /** One without a name has its id for it, one without an id a new one. */
-export type Unnamed = Omit<Submission, 'name'> & { id?: string; name?: string };
+export type Unnamed = Omit<Submission, 'name'> & { id?: string; name?: string; ahead?: Ahead };
 
 export type SubmissionParts = {
   briefs: Pick<Briefs, 'put'>;
   spool: Pick<Spool, 'remove'>;
+  lookups: Pick<Lookups, 'ahead'>;
   /** Of the core: it knows an epic before it is durable. */
   state: Pick<MasterState, 'ledger'>;
   /** Resolves once the epic is durable. */
@@ -31,10 +33,13 @@ export class Submissions {
   }
 
   async submit({ id, work, name, source, brief = null, ...asked }: SubmitRequest): Promise<EpicStatus> {
-    const hash = await this.#put({ brief, format: formatOf(source) });
+    const [hash, ahead] = await Promise.all([
+      this.#put({ brief, format: formatOf(source) }),
+      this.#parts.lookups.ahead(work, source),
+    ]);
     const of = { ...(id && { id }), work, source, brief: hash, ...(name !== undefined && { name }) };
     const ends = endsOf(asked);
-    return this.#enter({ ...of, ...(Object.keys(ends).length > 0 && { ends }) });
+    return this.#enter({ ...of, ...(Object.keys(ends).length > 0 && { ends }), ...(ahead && { ahead }) });
   }
 
   /** The input of a gather is its brief. */

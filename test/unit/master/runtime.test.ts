@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
+import { frameNumbers } from '../../../master/core/framer.ts';
 import type { CoreSettings } from '../../../master/core/state.ts';
 import type { Briefs } from '../../../master/io/briefs.ts';
 import { MasterRuntime } from '../../../master/io/runtime.ts';
@@ -13,7 +14,7 @@ import { MemoryNetwork } from '../../../shared/io/bus/memory.ts';
 import type { Bus, BusHandlers } from '../../../shared/io/bus.ts';
 import { FakeClock } from '../../../shared/io/clock.ts';
 import { silentLog } from '../../../shared/io/log.ts';
-import { encodeFrame } from '../../../shared/protocol/codec.ts';
+import { decodeMasterMessage, encodeFrame } from '../../../shared/protocol/codec.ts';
 import { PROTOCOL_VERSION } from '../../../shared/protocol/messages.ts';
 
 async function runtimeOver(
@@ -22,12 +23,13 @@ async function runtimeOver(
   clock: FakeClock,
   settings: Partial<CoreSettings> = {},
   newId = () => 'e',
+  spool = {} as Spool,
 ): Promise<MasterRuntime> {
   const parts = {
     id: 'm',
     bus,
     store,
-    spool: {} as Spool,
+    spool,
     briefs: { put: async () => 'b' } as unknown as Briefs,
     clock,
     log: silentLog,
@@ -72,6 +74,66 @@ test('while its link is down a master takes no worker for lost; once it is up, i
   assert.equal(runtime.workers().length, 0);
   await runtime.close();
 });
+
+/** A spool that gives the numbers of a range, and fails as often as it is told to. */
+function spoolOf(failures: number, asked: number[]): Spool {
+  let left = failures;
+  const read: Spool['read'] = async (_, offset, first, { units }) => {
+    asked.push(first);
+    if (left-- > 0) throw new Error('the disk is away');
+    const count = Math.min(units, 3 - first);
+    const next = offset + count;
+    return { first, count, ...frameNumbers(first, count), bad: [], offset, next, end: next >= 3 };
+  };
+  return { read } as Spool;
+}
+
+for (const failures of [0, 1]) {
+  const what =
+    failures === 0
+      ? 'the first units of an epic are durable with it, and granted as soon as it is'
+      : 'an epic whose source cannot be read when it is submitted is read when it is wanted';
+  test(what, async (t) => {
+    let link: BusHandlers | undefined;
+    const granted: number[] = [];
+    const bus: Bus = {
+      ...{ kind: 'nats', id: 'm', role: 'master', buffered: () => 0, close: async () => {} },
+      async open(handlers) {
+        link = handlers;
+        handlers.onUp();
+      },
+      send(_, frame) {
+        const { message } = decodeMasterMessage(frame);
+        if (message.t === 'work') granted.push(...message.units);
+        return true;
+      },
+    };
+    const appends: string[][] = [];
+    const store = new MemoryStore();
+    const append = store.append.bind(store);
+    store.append = async (records) => {
+      appends.push(records.map(({ k }) => k));
+      if (appends.length === 1) assert.deepEqual(granted, [], 'nothing of it is durable yet');
+      await append(records);
+    };
+    const asked: number[] = [];
+    const spool = spoolOf(failures, asked);
+    const runtime = await runtimeOver(bus, store, new FakeClock(), {}, () => 'e', spool);
+    t.after(() => runtime.close());
+    const steps = [{ name: 'one', effect: 'none', attempts: 1 }] as const;
+    const works = [{ name: 'job', hash: 'h', steps: [...steps] }];
+    const self = { name: 'w', works, labels: {}, slots: 5, version: '0', held: [] };
+    const stand = { at: 1, lastGrant: 0, level: 5 };
+    link?.onFrame('w', encodeFrame({ t: 'hello', v: PROTOCOL_VERSION, ...self, ...stand }));
+    await runtime.submit({ work: 'job', source: { type: 'range', from: 0, to: 3 }, brief: null });
+    for (let i = 0; i < 100 && granted.length === 0; i++) await turn();
+    assert.deepEqual(granted, [0, 3]);
+    const together = ['epic-submitted', 'settings-frozen', 'horizon'];
+    if (failures === 0) assert.deepEqual(appends, [together]);
+    else assert.deepEqual(appends, [together.slice(0, 2), together.slice(2)]);
+    assert.deepEqual(asked, failures === 0 ? [0] : [0, 0]);
+  });
+}
 
 test('a master that stops takes no epic any more: its store closes', async () => {
   const store = new MemoryStore();
