@@ -11,8 +11,8 @@ import { fileURLToPath } from 'node:url';
 import Database from 'better-sqlite3';
 import type { EpicRecord } from '../../master/core/records.ts';
 import { journaled, type UnitRow } from '../../master/core/rows.ts';
+import { packAppend } from '../../master/io/stores/appendPack.ts';
 import { Rows } from '../../master/io/stores/rows.ts';
-import { appendOf } from '../../master/io/stores/sqlite.ts';
 import { SqliteFile, sqliteFault } from '../../master/io/stores/sqliteFile.ts';
 import { HISTORY_BYTES_MAX } from '../../shared/core/limits.ts';
 import { bytesOf, EPIC, recordsOf, submitted } from '../fixtures/store/plan.ts';
@@ -160,5 +160,5 @@ test('a disk that is full in the middle of an append: nothing of it is there, an
   }));
 
 function append(file: SqliteFile, records: readonly EpicRecord[]): void {
-  file.append(appendOf(records, 1));
+  file.append(packAppend(records, 1));
 }

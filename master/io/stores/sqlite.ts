@@ -12,10 +12,10 @@ import { type ErrorCode, GimmeError } from '../../../shared/core/errors.ts';
 import { HISTORY_BYTES_MAX } from '../../../shared/core/limits.ts';
 import { systemClock } from '../../../shared/io/clock.ts';
 import type { EpicRecord } from '../../core/records.ts';
-import { journaled, type UnitRow } from '../../core/rows.ts';
+import type { UnitRow } from '../../core/rows.ts';
 import type { DuePage, DueQuery, HistoryEntry, Opened, RowsQuery, Store } from '../store.ts';
-import { packRows } from './rowPack.ts';
-import { type Append, damaged, type Entry } from './sqliteFile.ts';
+import { type Append, packAppend } from './appendPack.ts';
+import { damaged, type Entry } from './sqliteFile.ts';
 import type { RowsPiece } from './sqliteRows.ts';
 
 export type Request =
@@ -92,9 +92,8 @@ export class SqliteStore implements Store {
 
   /** Throws disk_full (nothing was written; try again) or store_failed. */
   async append(records: readonly EpicRecord[]): Promise<void> {
-    const append = appendOf(records, this.#wallMs());
-    const { rows } = append;
-    await this.#ask({ type: 'append', append }, rows ? [rows.block.buffer] : []);
+    const append = packAppend(records, this.#wallMs());
+    await this.#ask({ type: 'append', append }, [append.block.buffer]);
   }
 
   async checkpoint(records: readonly EpicRecord[]): Promise<void> {
@@ -169,17 +168,6 @@ export class SqliteStore implements Store {
     for (const waiting of this.#waiting.values()) waiting.reject(this.#ended);
     this.#waiting.clear();
   }
-}
-
-/** What the thread is given of an append. */
-export function appendOf(records: readonly EpicRecord[], wallMs: number): Append {
-  const rows = packRows(records);
-  return {
-    wallMs,
-    records: JSON.stringify(records.map(journaled)),
-    submitted: records.filter(({ k }) => k === 'epic-submitted').map(({ epic }) => epic),
-    ...(rows && { rows }),
-  };
 }
 
 function unanswered(request: string): GimmeError {

@@ -14,12 +14,10 @@ import Database from 'better-sqlite3';
 import { type ErrorCode, GimmeError } from '../../../shared/core/errors.ts';
 import { HISTORY_FORGOTTEN_MAX, STORE_READ_BYTES } from '../../../shared/core/limits.ts';
 import type { DuePage, DueQuery, RowsQuery } from '../store.ts';
-import { type PackedRows, unpackRows } from './rowPack.ts';
+import { type Append, changesIn, recordsOf } from './appendPack.ts';
 import { type RowsPiece, SqliteRows } from './sqliteRows.ts';
 import { checkSchema, migrate } from './sqliteSchema.ts';
 
-/** What one append brings: records as JSON, the epics submitted in them, and what they do to rows. */
-export type Append = { wallMs: number; records: string; submitted: string[]; rows?: PackedRows };
 /** An entry of the journal with its records as JSON. */
 export type Entry = { seq: number; wallMs: number; records: string };
 
@@ -57,7 +55,9 @@ export class SqliteFile {
     }
     writeFileSync(join(dir, 'owner'), `process ${process.pid} on ${hostname()}`);
     this.#rows = new SqliteRows(this.#database);
-    this.#insert = this.#database.prepare('INSERT INTO journal (seq, wall, records) VALUES (?, ?, ?)');
+    this.#insert = this.#database.prepare(
+      'INSERT INTO journal (seq, wall, records) VALUES (?, ?, CAST(? AS TEXT))',
+    );
     this.#submitted = this.#database.prepare('INSERT OR REPLACE INTO epics (epic, since) VALUES (?, ?)');
     this.#append = this.#database.transaction((append: Append) => this.#write(append));
   }
@@ -79,7 +79,7 @@ export class SqliteFile {
   append(append: Append): void {
     this.#append(append);
     this.#seq += 1;
-    this.#uncovered += Buffer.byteLength(append.records);
+    this.#uncovered += append.records;
   }
 
   /** `epics` are those that the records are about. */
@@ -125,11 +125,11 @@ export class SqliteFile {
   }
 
   /** K3 */
-  #write({ wallMs, records, submitted, rows }: Append): void {
+  #write(append: Append): void {
     const seq = this.#seq + 1;
-    this.#insert.run(seq, wallMs, records);
-    for (const epic of submitted) this.#submitted.run(epic, seq);
-    if (rows) this.#rows.apply(unpackRows(rows));
+    this.#insert.run(seq, append.wallMs, recordsOf(append));
+    for (const epic of append.submitted) this.#submitted.run(epic, seq);
+    this.#rows.apply(changesIn(append));
   }
 
   /** Deletes entries from before the oldest known epic, and the oldest ones beyond the limit. */
