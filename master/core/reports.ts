@@ -7,16 +7,36 @@ import type { UnitData } from './records.ts';
 /** What listed units brought, by the item that lists them. */
 export type Brought = ReadonlyMap<object, UnitData>;
 
-/** Finds what each of the items brought. Copied: the frame is not to live as long as a record. */
+/**
+ * Finds what each of the items brought. Copied, since the frame is not to live as long as a record, and into one block
+ * for all: a buffer for each unit costs several times its bytes.
+ */
 export function broughtBy(items: readonly { brings?: Brings }[], payload: UnitBytes): Brought {
   const brought = new Map<object, UnitData>();
+  const parts: Uint8Array[] = [];
+  let size = 0;
+  for (const { brings = 0 } of items) {
+    for (let i = 0; i < brings; i++) {
+      const part = payload.at(parts.length);
+      parts.push(part);
+      size += part.length;
+    }
+  }
+  if (parts.length === 0) return brought;
+  const block = new Uint8Array(size);
   let at = 0;
+  const kept = parts.map((part) => {
+    block.set(part, at);
+    at += part.length;
+    return block.subarray(at - part.length, at);
+  });
+  let next = 0;
   for (const item of items) {
     const { brings = 0 } = item;
     if (brings === 0) continue;
-    const bytes = new Uint8Array(payload.at(at));
-    brought.set(item, brings === 1 ? { bytes } : { bytes, state: new Uint8Array(payload.at(at + 1)) });
-    at += brings;
+    const [bytes, state] = [kept[next] as Uint8Array, kept[next + 1] as Uint8Array];
+    brought.set(item, brings === 1 ? { bytes } : { bytes, state });
+    next += brings;
   }
   return brought;
 }
@@ -27,8 +47,9 @@ export function unitsOf(items: readonly { unit: number }[]): Ranges {
   return set.ranges();
 }
 
+/** Of several items about one unit only the last. */
 export function distinct<T extends { unit: number }>(items: T[]): T[] {
-  if (items.length < 2) return items;
+  if (items.every(({ unit }, i) => i === 0 || unit > (items[i - 1] as T).unit)) return items;
   return [...new Map(items.map((item) => [item.unit, item])).values()];
 }
 
@@ -41,7 +62,7 @@ export function allUnits(report: GrantReport): Ranges {
   return all.ranges();
 }
 
-export function reachesBeyond(report: GrantReport, read: number): boolean {
-  const units = allUnits(report);
+/** Whether there is a unit from `read` on among these. */
+export function reachesBeyond(units: Ranges, read: number): boolean {
   return units.length > 0 && (units[units.length - 1] as number) > read;
 }

@@ -64,8 +64,8 @@ export function takeReports(
   const answers = new Map<number, { n: number; units: Ranges }[]>();
   let isRefused = false;
   for (const report of reports) {
-    const refused = takeReport(s, session, report, { at, brought });
     const units = allUnits(report);
+    const refused = takeReport(s, session, report, { at, brought, units });
     const answer = { n: report.n, units: refused.isEmpty ? units : refused.missingFrom(units) };
     isRefused ||= !refused.isEmpty;
     const ofTerm = answers.get(report.term);
@@ -155,15 +155,15 @@ function takeReport(
   s: MasterState,
   session: Session,
   report: GrantReport,
-  { at, brought }: { at: number; brought: Brought },
+  { at, brought, units }: { at: number; brought: Brought; units: Ranges },
 ): IntervalSet {
   const grant = grantOf(session, report);
   const live = s.liveOf(report.epic);
   if (grant?.control) takeControl(s, grant, report);
   else if (!live) takeLateReport(s, report);
-  else if (!reachesBeyond(report, live.epic.read))
-    return takeOutcomes(s, session, live, report, { at, brought });
-  else if (allUnits(report)[0] !== CONTROL_UNIT) s.counters.refused += 1; // Else a scatter or fold that was lost.
+  else if (!reachesBeyond(units, live.epic.read))
+    return takeOutcomes(s, session, live, report, { at, brought, units });
+  else if (units[0] !== CONTROL_UNIT) s.counters.refused += 1; // Else a scatter or fold that was lost.
   return new IntervalSet();
 }
 
@@ -182,7 +182,7 @@ function takeOutcomes(
   session: Session,
   live: LiveEpic,
   report: GrantReport,
-  { at, brought }: { at: number; brought: Brought },
+  { at, brought, units }: { at: number; brought: Brought; units: Ranges },
 ): IntervalSet {
   const by: Token = { session: session.id, term: report.term, n: report.n };
   const outlived = outlivedOf(session, report);
@@ -203,7 +203,7 @@ function takeOutcomes(
   if (report.later) takeLater(s, about, report.later);
   if (report.cleared && at > session.beganAt) takeCleared(s, about, report.cleared);
   s.touched.add(live);
-  if (!outlived.isEmpty) outlived.removeAll(allUnits(report));
+  if (!outlived.isEmpty) outlived.removeAll(units);
   if (!about.refused.isEmpty) s.counters.refused += 1;
   return about.refused;
 }

@@ -18,6 +18,7 @@ import {
 } from '../../shared/core/limits.ts';
 import type { MasterMessage, Ranges } from '../../shared/protocol/messages.ts';
 import { deadlineOf } from './ending.ts';
+import type { Epic } from './epic.ts';
 import { Ledger } from './ledger.ts';
 import { type Grant, grantKey, LiveEpic, type Read } from './live.ts';
 import { park } from './parking.ts';
@@ -148,12 +149,8 @@ export class MasterState {
   /** Settles units; what the store keeps of those that did not fail is needed no more. */
   settle(live: LiveEpic, settling: Settling): void {
     const { epic } = live;
-    const { succeeded = [], skipped = [], cancelled = [], missing = [], answered = [] } = settling;
-    const rows = IntervalSet.of(epic.storedAmong(succeeded));
-    for (const units of [skipped, cancelled, missing]) rows.addAll(epic.storedAmong(units));
-    // The row of what it is becomes the row of its answer.
-    for (const { unit } of answered) rows.remove(unit, unit + 1);
-    const kept = rows.isEmpty ? {} : { rows: rows.ranges() };
+    const rows = epic.resume.size === 0 ? [] : rowsOf(epic, settling);
+    const kept = rows.length === 0 ? {} : { rows };
     this.record({ k: 'settled', epic: epic.id, ...settling, ...kept });
   }
 
@@ -300,4 +297,14 @@ export class MasterState {
     if (!manifest) return false;
     return live.epic.manifest === undefined || live.epic.manifest.hash === manifest.hash;
   }
+}
+
+/** Which of these units have a row that is needed no more. */
+function rowsOf(epic: Epic, settling: Settling): Ranges {
+  const { succeeded = [], skipped = [], cancelled = [], missing = [], answered = [] } = settling;
+  const rows = new IntervalSet();
+  for (const units of [succeeded, skipped, cancelled, missing]) rows.addAll(epic.storedAmong(units));
+  // The row of what it is becomes the row of its answer.
+  for (const { unit } of answered) rows.remove(unit, unit + 1);
+  return rows.ranges();
 }
