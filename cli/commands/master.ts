@@ -1,24 +1,16 @@
 /** `gimme master`: runs a master until it is told to stop. Below it is the command about masters, which asks one. */
-import { setFlagsFromString } from 'node:v8';
 import type { Command } from 'commander';
 import type { MasterConfig } from '../../master/main.ts';
 import { GimmeError } from '../../shared/core/errors.ts';
 import { readConfig } from '../../shared/io/config.ts';
 import { createLog, type LogFormat, type LogLevel } from '../../shared/io/log.ts';
+import { keepHeapSmall } from '../masterHeap.ts';
 import { natsOf } from '../natsSettings.ts';
 import { addSettings, example, optionsStandBehind } from '../options.ts';
 import { print, storeWords } from '../output.ts';
 import { MASTER } from '../settings.ts';
 import { stopped } from '../signals.ts';
 import { addMasterLs } from './master-ls.ts';
-
-/**
- * Nearly all that a busy master leaves behind are buffers, which die young. V8 collects young ones when there are 32 MB
- * of them, but counts them to the old generation as well, and so marked the whole heap of 15 MB every 5 MB: with 200
- * sessions that was a third of a master's CPU time. Four times what lives, which is the most that V8 allows by itself,
- * is beyond those 32 MB; its peak of memory is the same.
- */
-const HEAP_GROWTH = '--heap-growing-percent=300';
 
 export function addMaster(program: Command, ended: (exitCode: number) => void): void {
   const command = program
@@ -57,7 +49,7 @@ async function run(flags: Record<string, unknown>): Promise<number> {
   const nats = natsOf(settings, flags);
   const webhooks = webhooksOf(settings.webhookSecretFile, settings.webhookAllow);
   const log = createLog({ level: logLevel as LogLevel, format: logFormat as LogFormat });
-  setFlagsFromString(HEAP_GROWTH);
+  keepHeapSmall();
   const { startMaster } = await import('../../master/main.ts');
   const stop = stopped();
   const starting = startMaster({
