@@ -7,9 +7,10 @@
  * R1: no files, a file without tests, or a run without a test is a fault.
  * R2: a skipped or todo test is a fault; what cannot run here does not belong here.
  * R3: a file that does not end within the timeout is stopped, and is a fault.
- * Files of ALONE start real processes and run one at a time, after the others. Those of WITH_TOOLS may need
- * programs beside Node, which `test/tools.ts` provides first; those of WITH_BUILD start many processes, for which
- * `test/built.ts` builds the project first.
+ * Files of SLOW start real processes and mostly wait: they begin first, so that the short ones fill what they leave of
+ * the machine. Those of ALONE measure memory and run one at a time, at the end. Those of WITH_TOOLS may need programs
+ * beside Node, which `test/tools.ts` provides first; those of WITH_BUILD start many processes, for which `test/built.ts`
+ * builds the project first.
  */
 import { existsSync, readdirSync, statSync } from 'node:fs';
 import { relative, resolve } from 'node:path';
@@ -21,8 +22,10 @@ import { NATS_SERVERS_VARIABLE, provideTools } from './tools.ts';
 
 /** What hangs is stopped by it; a slow machine must not be. */
 const FILE_TIMEOUT_MS = 300_000;
-const CONCURRENCY = 2;
-const ALONE = /^test\/(integration|chaos|browser|examples)\//;
+/** One more than the cores of a small machine: of three files one waits. */
+const CONCURRENCY = 3;
+const SLOW = /^test\/(integration|chaos|browser|examples)\//;
+const ALONE = /^test\/integration\/(flat-memory|parked|slow-peer)\./;
 const WITH_TOOLS = /^test\/(conformance|integration|chaos|browser|examples)\//;
 const WITH_BUILD = /^test\/(integration|chaos|unit\/cli)\//;
 /** How Node 20 marks a test that the pattern leaves out; later ones do not report it. */
@@ -46,17 +49,21 @@ async function main(options: Options): Promise<Tally> {
   for (const name of Object.keys(process.env)) {
     if (name.startsWith('GIMMEWORK_') && name !== NATS_SERVERS_VARIABLE) delete process.env[name];
   }
-  const some = (place: RegExp): boolean => files.some((file) => place.test(relative(process.cwd(), file)));
-  if (some(WITH_TOOLS)) await provideTools();
-  if (some(WITH_BUILD)) build();
+  const is =
+    (place: RegExp) =>
+    (file: string): boolean =>
+      place.test(relative(process.cwd(), file));
+  if (files.some(is(WITH_TOOLS))) await provideTools();
+  if (files.some(is(WITH_BUILD))) build();
 
   const tally: Tally = { passed: 0, failed: 0, faults: [] };
   const report = new spec();
   report.pipe(process.stdout);
-  const alone = (file: string): boolean => ALONE.test(relative(process.cwd(), file));
-  const together = files.filter((file) => !alone(file));
-  await runGroup(together, CONCURRENCY, options, tally, report);
-  await runGroup(files.filter(alone), 1, options, tally, report);
+  const together = files.filter((file) => !is(ALONE)(file));
+  const slow = together.filter(is(SLOW));
+  const short = together.filter((file) => !is(SLOW)(file));
+  await runGroup([...slow, ...short], CONCURRENCY, options, tally, report);
+  await runGroup(files.filter(is(ALONE)), 1, options, tally, report);
   await new Promise((done) => {
     report.on('end', done).end();
   });

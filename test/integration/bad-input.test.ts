@@ -3,10 +3,10 @@
  * rest is delivered; what cannot be taken at all is refused in one line with the documented exit code.
  */
 import assert from 'node:assert/strict';
-import { createServer } from 'node:net';
 import { test } from 'node:test';
 import { samplePaths } from '../../works/newsletter/main.ts';
 import { assertTotals, type Finished, withCluster } from '../processes/cluster.ts';
+import { lastingPort } from '../processes/port.ts';
 
 const BAD_ROWS = 26;
 const FINE = ['fine.first@example.com', 'fine.middle@example.com'];
@@ -76,7 +76,7 @@ test(
 test(
   'what is not there or already there: exit 1 and the cure, in one line',
   withCluster(async (c) => {
-    const [master, free] = await Promise.all([c.master(), freePort()]);
+    const [master, free] = await Promise.all([c.master(), lastingPort()]);
     const smtp = ['--works', 'newsletter', '--smtp', `smtp://127.0.0.1:${free}`];
     const noMail = await c.run('worker', ...smtp);
     refused(noMail, 1, new RegExp(`127\\.0\\.0\\.1:${free}.*--smtp`));
@@ -95,7 +95,7 @@ test(
 test(
   'a worker whose master is absent waits, says so once, and connects when it comes',
   withCluster(async (c) => {
-    const [stub, port] = await Promise.all([c.stub(), freePort()]);
+    const [stub, port] = await Promise.all([c.stub(), lastingPort()]);
     c.url = `http://127.0.0.1:${port}`;
     const worker = c.worker(stub);
     await worker.line(/the link to the master is down/);
@@ -114,17 +114,4 @@ function refused(run: Finished, code: number, names: RegExp): void {
   assert.equal(run.err.split('\n').length, 1, run.err);
   assert.match(run.err, names);
   assert.ok(!/^\s+at /m.test(run.err), run.err);
-}
-
-/** A port on which nothing listens. */
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => {
-    server.listen(0, '127.0.0.1', resolve);
-  });
-  const address = server.address();
-  await new Promise((resolve) => {
-    server.close(resolve);
-  });
-  return typeof address === 'object' && address ? address.port : 0;
 }
