@@ -9,7 +9,7 @@ import { judge } from './checker.ts';
 import { readOptions } from './options.ts';
 import { play, type Story } from './play.ts';
 
-const UNITS = 1_500;
+const UNITS = 1_000;
 const RUN = [
   '--effect',
   'both',

@@ -9,6 +9,7 @@ import { ndjson } from '../../client/index.ts';
 import { assertTotals, RECOVERY_WORKS, withCluster } from '../processes/cluster.ts';
 import { readNotes, twice, writeRows } from '../processes/notes.ts';
 import { lastingPort } from '../processes/port.ts';
+import type { Process } from '../processes/process.ts';
 import { keepRecords, readKept } from './kept.ts';
 
 const UNITS = Number(process.env['UNITS'] ?? 40_000);
@@ -30,8 +31,10 @@ test(
     const brief = { file: c.path('notes.txt'), ms: 5 };
     const { id } = await c.client.submit({ work: 'quick', source, brief });
     await c.reach(id, 'half done', ({ totals }) => totals.succeeded >= UNITS / 2);
-    await first.end('SIGKILL');
+    // A good deal more than they run at once: what is left is run while nobody grants.
+    await c.known(workers[0] as Process, ({ held }) => held > 2 * worker.slots);
     const killedMs = Date.now();
+    await first.end('SIGKILL');
     const second = c.durableMaster(port, SETTINGS);
     await c.ready(second);
     const upMs = Date.now();

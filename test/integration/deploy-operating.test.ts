@@ -55,7 +55,7 @@ test('the queues of the page are those that the master watches', () => {
 
 test('every variable and flag of the page is read by the program', () => {
   const variables = new Set(Object.values(TABLES).flatMap((table) => [...variablesOf(table)]));
-  const others = textOf('deploy/nats.conf') + textOf('cli/main.ts');
+  const others = textOf('deploy/nats.conf') + textOf('cli/run.ts');
   for (const variable of found(page, /\bGIMMEWORK_\w+/g)) {
     assert.ok(variables.has(variable) || others.includes(variable), variable);
   }
