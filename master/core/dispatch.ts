@@ -48,8 +48,9 @@ function feed(s: MasterState, session: Session, wanted: Map<LiveEpic, number>): 
   for (let i = 0; i < offered.length && session.credit > 0; i++) {
     const live = offered[i] as LiveEpic;
     const total = Math.max(wanted.get(live) ?? 0, 1);
-    // What is for one responder alone is no other's part.
-    const scarce = live.grantableCount < total && !live.epic.gather?.to.size;
+    // What is for some responders alone is no other's part.
+    const isForSome = live.epic.gather?.to.size || live.preferred.size > 0;
+    const scarce = live.grantableCount < total && !isForSome;
     const turn = Math.ceil(session.credit / (offered.length - i));
     const count = scarce ? Math.min(turn, partOf(s, live, share, total)) : turn;
     wanted.set(live, total - Math.min(share, total));
@@ -69,7 +70,7 @@ function partOf(s: MasterState, live: LiveEpic, share: number, total: number): n
 
 function grantUnits(s: MasterState, session: Session, live: LiveEpic, count: number): void {
   let left = count;
-  for (const among of live.epic.gather?.unitsFor(session.name) ?? [undefined]) {
+  for (const among of live.epic.gather?.unitsFor(session.name) ?? [preferredBy(s, session, live)]) {
     while (left > 0 && session.credit > 0) {
       // Each unit that has run before may take a line of its own in the message.
       const most = live.epic.resume.size > 0 ? REPORT_UNITS_MAX : GRANT_UNITS_MAX;
@@ -79,6 +80,14 @@ function grantUnits(s: MasterState, session: Session, live: LiveEpic, count: num
       grant(s, session, live, cut);
     }
   }
+}
+
+/** Units that this session is to be given; any where nobody else has room for what was taken from it for others. */
+function preferredBy(s: MasterState, session: Session, live: LiveEpic): IntervalSet | undefined {
+  const preferred = live.preferred.get(session.id);
+  if (!preferred) return undefined;
+  for (const other of s.hungry) if (other !== session && s.offers(other, live)) return preferred;
+  return undefined;
 }
 
 function grant(s: MasterState, session: Session, live: LiveEpic, cut: Cut): void {

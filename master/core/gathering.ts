@@ -69,8 +69,8 @@ export function fail(s: MasterState, live: LiveEpic, code: string, message: stri
 }
 
 /**
- * Units that a worker has had for long without an answer become ready for others; that worker may still answer: the
- * first answer counts (T1).
+ * Units that a worker has had for long without an answer become ready again, for another worker where one has
+ * room; that worker may still answer: the first answer counts (T1).
  */
 export function reissue(s: MasterState, live: LiveEpic): void {
   const { gather, closing, effectFree } = live.epic;
@@ -86,5 +86,9 @@ export function reissue(s: MasterState, live: LiveEpic): void {
     session?.outlived.set(key, { epic: live.epic.id, units: outlived });
     s.dropGrant(grant);
     s.putBack(live, units);
+    const others = live.preferred.get(grant.session) ?? IntervalSet.of([0, Number.MAX_SAFE_INTEGER]);
+    others.removeAll(units);
+    live.preferred.set(grant.session, others);
   }
+  for (const id of live.preferred.keys()) if (!s.sessions.has(id)) live.preferred.delete(id);
 }

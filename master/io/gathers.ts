@@ -30,7 +30,7 @@ import { type ControlToken, controlGrantOf } from '../core/control.ts';
 import type { Epic } from '../core/epic.ts';
 import { foldPage } from '../core/foldPage.ts';
 import { answersOf } from '../core/gathering.ts';
-import { grantKey } from '../core/live.ts';
+import { grantKey, type LiveEpic } from '../core/live.ts';
 import type { MasterInput } from '../core/master.ts';
 import type { MasterState } from '../core/state.ts';
 import type { GatherResult } from './api.ts';
@@ -163,7 +163,8 @@ export class Gathers {
   /** A broadcast: everybody who is there and has these labels is asked the same, once. */
   async #ask(token: ControlToken, upload: Upload, labels: Readonly<Record<string, string>>): Promise<void> {
     const { state, briefs } = this.#parts;
-    const { brief, work } = state.ledger.epics.get(token.epic) as Epic;
+    const live = state.liveOf(token.epic) as LiveEpic;
+    const { brief } = live.epic;
     const envelope = JSON.parse((await briefs.get(brief)).toString()) as BriefEnvelope;
     const item = Buffer.from(JSON.stringify(envelope.brief));
     if (item.length > UNIT_BYTES_MAX) {
@@ -175,7 +176,7 @@ export class Gathers {
     const wanted = Object.entries(labels);
     const names = new Set<string>();
     for (const session of state.sessions.values()) {
-      if (session.expired || session.draining || !session.works.has(work)) continue;
+      if (session.expired || session.draining || !state.offers(session, live)) continue;
       if (wanted.every(([label, value]) => session.labels[label] === value)) names.add(session.name);
     }
     upload.ask([...names].sort(), item);

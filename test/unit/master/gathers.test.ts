@@ -148,6 +148,19 @@ describe('parts', () => {
     assert.deepEqual([input.items, input.to], [1, [['v', [0, 1]]]]);
     assert.equal(shell.spooled, '{"area":"north"}\n');
   });
+
+  test('of a broadcast ask nobody who has another version of the gather, and could not be given it', async () => {
+    // Whoever had one was asked and could not answer: the gather was never complete.
+    const shell = new Shell();
+    const labels = { area: 'north' };
+    const n = shell.scatter();
+    shell.rig.hello('w2', [{ ...gather(), hash: 'another version' }], 0, { name: 'u', labels });
+    shell.rig.hello('w3', [gather()], 0, { name: 'v', labels });
+    shell.part(n, 0, [], { last: true, labels });
+    await turns();
+    const [input] = shell.steps as [Extract<MasterInput, { type: 'scattered' }>];
+    assert.deepEqual([input.items, input.to], [1, [['v', [0, 1]]]]);
+  });
 });
 
 test('a fold is told of any number of missing units, in pages that are frames', async () => {

@@ -216,6 +216,22 @@ describe('a paused gather', () => {
 });
 
 describe('a reissued unit', () => {
+  test('goes to another worker while one has room, and else to the same again', () => {
+    // The worker that had it was as likely to get it once more, while another waited for something to do.
+    const rig = new Rig({ leaseMs: 60_000 });
+    const manifest = gather({ reissueAfterMs: 1_000 });
+    done(rig, scattered(rig, 8, { manifest }));
+    rig.hello('x', [manifest], 100);
+    const granted = (to: string): number[] => rig.sent('work', to).flatMap(({ units }) => [...units]);
+    rig.tick(900);
+    rig.tick(200);
+    rig.read();
+    assert.deepEqual([granted('w'), granted('x')], [[], [0, 8]]);
+    rig.say('x', { t: 'bye', reason: 'gone' });
+    rig.read();
+    assert.deepEqual(granted('w'), [0, 8], 'nobody else is there');
+  });
+
   test('leaves nothing behind on the session that had it first', () => {
     // Each reissued grant stayed on its session for as long as that lived.
     const rig = new Rig({ leaseMs: 60_000 });
