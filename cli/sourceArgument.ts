@@ -1,7 +1,8 @@
-/** The `--source` of a submit: a file, `-` for standard input, or `range:A-B`. */
+/** The `--source` of a submit: a file, `-` for standard input, `range:A-B`, or `source:NAME` of a source of workers. */
 import { extname } from 'node:path';
-import { csv, type Format, ndjson, range, type Source, stdin } from '../client/index.ts';
+import { csv, type Format, fromSource, ndjson, range, type Source, stdin } from '../client/index.ts';
 import { GimmeError } from '../shared/core/errors.ts';
+import { isId } from '../shared/core/ids.ts';
 
 const FORMATS: Record<string, Format> = { '.csv': 'csv', '.ndjson': 'ndjson', '.jsonl': 'ndjson' };
 
@@ -11,6 +12,7 @@ export function sourceOf(text: string, format: string | undefined): Source {
     throw new GimmeError('usage', `--format ${JSON.stringify(format)} must be csv or ndjson`);
   }
   if (text.startsWith('range:')) return rangeOf(text);
+  if (text.startsWith('source:')) return namedOf(text);
   if (/^[a-z][a-z0-9+.-]+:\/\//i.test(text)) {
     throw new GimmeError(
       'usage',
@@ -33,6 +35,17 @@ export function sourceOf(text: string, format: string | undefined): Source {
         `--source ${text}: its ending is not .csv, .ndjson or .jsonl; say --format csv or ndjson`,
       );
   }
+}
+
+/** What stands behind `?` is given to the source: an object of texts, by name. */
+function namedOf(text: string): Source {
+  const [, name = '', query] = /^source:([^?]*)(?:\?(.*))?$/s.exec(text) ?? [];
+  if (!isId(name)) {
+    const rule =
+      'must be source:NAME or source:NAME?field=value&…, with a name of 1 to 64 of A-Z a-z 0-9 _ -';
+    throw new GimmeError('usage', `--source ${text} ${rule}`);
+  }
+  return fromSource(name, query === undefined ? undefined : Object.fromEntries(new URLSearchParams(query)));
 }
 
 function rangeOf(text: string): Source {

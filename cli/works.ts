@@ -1,32 +1,43 @@
-/** Loads the works that a worker offers: the bundled newsletter and the user's own modules. */
+/** Loads the works and sources that a worker offers: the bundled newsletter and the user's own modules. */
 import { resolve } from 'node:path';
 import { GimmeError } from '../shared/core/errors.ts';
+import type { SourceDefinition } from '../shared/core/userSource.ts';
 import type { WorkDefinition } from '../shared/core/work.ts';
-import { badWorks, exportedWorks } from '../shared/io/worksModule.ts';
+import { badWorks, type Exported, loadModule } from '../shared/io/worksModule.ts';
 
 export type MailSettings = { smtp: string | undefined; retryFirstMs: number | undefined };
 
 export type LoadedWorks = {
   works: WorkDefinition[];
+  sources: SourceDefinition[];
   /** By the name of a work, the module that exports it: threads load it again. */
   modules: Map<string, string>;
 };
 
-/** Every work that the modules export, each name once. Throws `bad_works` naming the module. */
+/** Every work and source that the modules export, each name once. Throws `bad_works` naming the module. */
 export async function loadWorks(modules: readonly string[], mail: MailSettings): Promise<LoadedWorks> {
   const works = new Map<string, WorkDefinition>();
+  const sources = new Map<string, SourceDefinition>();
   const from = new Map<string, string>();
   for (const module of modules) {
     const isBundled = module === 'newsletter';
-    for (const work of isBundled ? [await bundledNewsletter(mail)] : await exportedWorks(module)) {
-      const other = works.get(work.name);
-      if (other !== undefined && other !== work)
-        throw badWorks(module, `offers a second work named ${work.name}`);
-      works.set(work.name, work);
+    const found: Exported = isBundled
+      ? { works: [await bundledNewsletter(mail)], sources: [] }
+      : await loadModule(module);
+    for (const work of found.works) {
+      put(works, work, () => badWorks(module, `offers a second work named ${work.name}`));
       if (!isBundled) from.set(work.name, resolve(module));
     }
+    for (const source of found.sources)
+      put(sources, source, () => badWorks(module, `offers a second source named ${source.name}`));
   }
-  return { works: [...works.values()], modules: from };
+  return { works: [...works.values()], sources: [...sources.values()], modules: from };
+}
+
+function put<T extends { readonly name: string }>(all: Map<string, T>, one: T, second: () => Error): void {
+  const other = all.get(one.name);
+  if (other !== undefined && other !== one) throw second();
+  all.set(one.name, one);
 }
 
 async function bundledNewsletter({ smtp, retryFirstMs }: MailSettings): Promise<WorkDefinition> {

@@ -9,6 +9,13 @@ export {
   type ScatterContext,
 } from '../shared/core/gather.ts';
 export {
+  defineSource,
+  type ReadContext,
+  type SourceDefinition,
+  type SourceItem,
+  type SourceOptions,
+} from '../shared/core/userSource.ts';
+export {
   defineWork,
   PermanentError,
   RetryableError,
@@ -51,4 +58,14 @@ export {
   type UnitFilter,
 } from './client.ts';
 export { Epic } from './epic.ts';
-export { csv, type Format, ndjson, range, type Source, type StreamSource, stdin, units } from './source.ts';
+export {
+  csv,
+  type Format,
+  fromSource,
+  ndjson,
+  range,
+  type Source,
+  type StreamSource,
+  stdin,
+  units,
+} from './source.ts';

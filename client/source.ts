@@ -11,7 +11,8 @@ export type StreamSource = { type: 'stream'; format: Format; open(): Promise<Asy
 export type Source =
   | StreamSource
   | { type: 'range'; from: number; to: number }
-  | { type: 'units'; units: unknown[] };
+  | { type: 'units'; units: unknown[] }
+  | { type: 'named'; name: string; args?: unknown };
 
 /** A CSV file with a header line. */
 export function csv(path: string): StreamSource {
@@ -36,6 +37,15 @@ export function range(from: number, to: number): Source {
 /** A few units at hand; they travel in one JSON body. */
 export function units(list: unknown[]): Source {
   return { type: 'units', units: list };
+}
+
+/** What a source gives that workers offer (`defineSource`), by its definition or its name; it is given `args`, JSON. */
+export function fromSource(
+  source: string | { readonly name: string },
+  args?: unknown,
+): Extract<Source, { type: 'named' }> {
+  const name = typeof source === 'string' ? source : source.name;
+  return { type: 'named', name, ...(args !== undefined && { args }) };
 }
 
 function file(format: Format, path: string): StreamSource {

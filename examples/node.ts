@@ -36,8 +36,9 @@ if (config.role === 'master') {
   await master.stop();
 } else {
   const { link, slots, heartbeatMs } = config;
-  const { works, modules } = await loadWorks([config.works], { smtp: undefined, retryFirstMs: undefined });
-  const own = { works, modules, slots, labels: {}, log, heartbeatMs };
+  const mail = { smtp: undefined, retryFirstMs: undefined };
+  const { works, sources, modules } = await loadWorks([config.works], mail);
+  const own = { works, sources, modules, slots, labels: {}, log, heartbeatMs };
   const worker = await startWorker({ ...link, ...own });
   print(worker.id);
   await worker.drain(await stop);

@@ -8,6 +8,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { setImmediate as turn } from 'node:timers/promises';
+import type { Source } from '../client/source.ts';
+import type { SourceSpec } from '../master/core/source.ts';
 import { Briefs } from '../master/io/briefs.ts';
 import { MasterRuntime } from '../master/io/runtime.ts';
 import { sealWith } from '../master/io/secret.ts';
@@ -18,6 +20,7 @@ import { GimmeError } from '../shared/core/errors.ts';
 import type { GatherDefinition } from '../shared/core/gather.ts';
 import { idFrom } from '../shared/core/ids.ts';
 import { seededRng } from '../shared/core/rng.ts';
+import type { SourceDefinition } from '../shared/core/userSource.ts';
 import type { WorkDefinition } from '../shared/core/work.ts';
 import { MemoryNetwork } from '../shared/io/bus/memory.ts';
 import { type Clock, spedUp } from '../shared/io/clock.ts';
@@ -35,6 +38,8 @@ export type TestWorker = { name?: string; labels?: Record<string, string>; slots
 export type TestClusterOptions = {
   /** What every worker offers: what `defineWork(...)` and `defineGather(...)` return. */
   works: readonly { readonly name: string }[];
+  /** What every worker can read: what `defineSource(...)` returns. */
+  sources?: readonly { readonly name: string }[];
   /** How many workers, or which. Defaults to 1; more can be started later. */
   workers?: number | readonly TestWorker[];
   /** Units that each worker runs at once, unless it says so itself. Defaults to 16. */
@@ -85,6 +90,7 @@ export async function testCluster(options: TestClusterOptions): Promise<TestClus
 
 export class TestCluster {
   readonly #works: readonly WorkDefinition[];
+  readonly #sources: readonly SourceDefinition[];
   readonly #slots: number;
   readonly #dir: string;
   readonly #spool: Spool;
@@ -101,6 +107,7 @@ export class TestCluster {
   /** Use `testCluster`. */
   constructor(options: TestClusterOptions, dir: string, spool: Spool, briefs: Briefs) {
     this.#works = options.works as readonly WorkDefinition[];
+    this.#sources = (options.sources ?? []) as readonly SourceDefinition[];
     this.#slots = options.slots ?? 16;
     this.#dir = dir;
     this.#spool = spool;
@@ -145,7 +152,9 @@ export class TestCluster {
         labels,
         slots,
         version: VERSION,
+        sources: this.#sources.map((source) => source.name),
       },
+      sources: new Map(this.#sources.map((source) => [source.name, source])),
       works: new Map(this.#works.map((work) => [work.name, work])),
       bus: this.#network.worker(id),
       clock: this.#clock,
@@ -174,18 +183,24 @@ export class TestCluster {
     await this.#virtual.advance(durationMs(time));
   }
 
-  /** Submits these units and waits until the epic is over. */
+  /** Submits these units, or what `fromSource(...)` names, and waits until the epic is over. */
   async submit(
     work: { readonly name: string },
-    units: readonly unknown[],
+    units: readonly unknown[] | Extract<Source, { type: 'named' }>,
     brief?: unknown,
   ): Promise<EpicStatus> {
     return this.over(await this.start(work, units, brief));
   }
 
-  /** Submits these units; what it returns is the id of the epic. */
-  async start(work: { readonly name: string }, units: readonly unknown[], brief?: unknown): Promise<string> {
-    const source = await this.#spool.write('ndjson', linesOf(units), this.#newId());
+  /** Submits these units, or what `fromSource(...)` names; what it returns is the id of the epic. */
+  async start(
+    work: { readonly name: string },
+    units: readonly unknown[] | Extract<Source, { type: 'named' }>,
+    brief?: unknown,
+  ): Promise<string> {
+    const spool = this.#newId();
+    const source =
+      'type' in units ? named(units, spool) : await this.#spool.write('ndjson', linesOf(units), spool);
     const { id } = await this.#master.submit({ work: work.name, source, brief });
     return id;
   }
@@ -261,6 +276,10 @@ export class TestCluster {
       stop();
     }
   }
+}
+
+function named({ type, name, args = null }: Extract<Source, { type: 'named' }>, id: string): SourceSpec {
+  return { type, id, name, args: JSON.stringify(args) };
 }
 
 async function* linesOf(units: readonly unknown[]): AsyncGenerator<Uint8Array> {

@@ -4,6 +4,7 @@ import { availableParallelism, hostname } from 'node:os';
 import type { Gather } from '../shared/core/gather.ts';
 import { idFrom } from '../shared/core/ids.ts';
 import { DRAIN_MS, HEARTBEAT_MS, LEASE_MS } from '../shared/core/limits.ts';
+import type { SourceDefinition } from '../shared/core/userSource.ts';
 import type { WorkDefinition } from '../shared/core/work.ts';
 import { NatsBus, type NatsBusOptions } from '../shared/io/bus/natsBus.ts';
 import { NATS_PREFIX } from '../shared/io/bus/natsSubjects.ts';
@@ -26,6 +27,8 @@ export type WorkerLink =
 
 export type WorkerConfig = WorkerLink & {
   works: WorkDefinition[];
+  /** Sources that it can read. */
+  sources?: readonly SourceDefinition[];
   slots: number;
   /** Defaults to the host's name and the process id. */
   name?: string;
@@ -68,7 +71,7 @@ export type RunningWorker = {
  * a link that cannot be, and what the start of a work throws.
  */
 export async function startWorker(config: WorkerConfig): Promise<RunningWorker> {
-  const { works, log } = config;
+  const { works, sources = [], log } = config;
   const id = idFrom(randomBytes(15));
   const bus = busOf(config, id);
   for (const work of works) await work.options.start?.();
@@ -88,6 +91,7 @@ export async function startWorker(config: WorkerConfig): Promise<RunningWorker> 
   const runtime = new WorkerRuntime({
     identity: identityOf(config),
     works: byName,
+    sources: new Map(sources.map((source) => [source.name, source])),
     bus,
     clock: watched(heartbeatMs, () => runtime),
     random: Math.random,
@@ -151,7 +155,7 @@ function watched(heartbeatMs: number | undefined, runtime: () => WorkerRuntime):
   });
 }
 
-function identityOf({ name, works, labels, slots }: WorkerConfig): WorkerIdentity {
+function identityOf({ name, works, sources = [], labels, slots }: WorkerConfig): WorkerIdentity {
   const host = hostname()
     .replace(/[^A-Za-z0-9_-]/g, '-')
     .slice(0, 48);
@@ -161,6 +165,7 @@ function identityOf({ name, works, labels, slots }: WorkerConfig): WorkerIdentit
     labels,
     slots,
     version: VERSION,
+    ...(sources.length > 0 && { sources: sources.map((source) => source.name) }),
   };
 }
 

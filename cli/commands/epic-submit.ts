@@ -46,7 +46,7 @@ export function addSubmit(epic: Command, ended: (exitCode: number) => void): voi
     .description('Submits an epic: uploads its units and its brief to a master, which hands them to workers.')
     .requiredOption(
       '--source <file>',
-      'a .csv, .ndjson or .jsonl file, - for stdin, or range:A-B (B not included)',
+      'a .csv, .ndjson or .jsonl file, - for stdin, range:A-B (B not included), or source:NAME?field=value of workers',
     )
     .option('--format <format>', 'csv or ndjson, where the source does not say')
     .option('--brief <file>', 'JSON file; a text "@file" in it is replaced by that file')
@@ -87,6 +87,8 @@ async function submit(work: string, flags: Flags): Promise<number> {
   const { state, workers } = epic.first;
   if (!isOver(state) && workers === 0)
     say(`notice: no worker offers \`${work}\` yet; the epic waits for one`);
+  else if (!isOver(state) && / offers the source /.test(epic.first.bottleneck))
+    say(`notice: ${epic.first.bottleneck}; the epic waits for one`);
   if (flags.watch) return exitCodeOf(await watchEpic(epic, output as Output));
   answer(epic, output as Output);
   return 0;

@@ -33,12 +33,13 @@ async function run(flags: Record<string, unknown>): Promise<number> {
   const nats = natsOf(isNats ? settings : { ...settings, nats: undefined }, flags);
   const log = createLog({ level: settings.logLevel as LogLevel, format: settings.logFormat as LogFormat });
   const mail = { smtp: settings.smtp, retryFirstMs: settings.smtpRetryFirst };
-  const { works, modules } = await loadWorks(settings.works, mail);
+  const { works, sources, modules } = await loadWorks(settings.works, mail);
   const { startWorker } = await import('../../worker/main.ts');
   const stop = stopped();
   const worker = await startWorker({
     ...(nats ? { nats } : { master: settings.master.replace(/^http/, 'ws') }),
     works,
+    sources,
     modules,
     slots: settings.slots,
     ...(settings.threads !== undefined && { threads: settings.threads }),
@@ -51,7 +52,13 @@ async function run(flags: Record<string, unknown>): Promise<number> {
   const { id, metricsPort: metrics, linked } = worker;
   linked.then(
     () =>
-      log.info('worker ready', { id, works: offered, slots: settings.slots, ...(metrics && { metrics }) }),
+      log.info('worker ready', {
+        id,
+        works: offered,
+        ...(sources.length > 0 && { sources: sources.map((source) => source.name).join(',') }),
+        slots: settings.slots,
+        ...(metrics && { metrics }),
+      }),
     () => {}, // `closed` tells it.
   );
   const told = worker.toldToDrain.then(() => 'drained by an operator');

@@ -3,7 +3,7 @@
  * for what may have had an effect, and then finishes with every unit listed.
  */
 import { IntervalSet } from '../../shared/core/intervalSet.ts';
-import type { Ranges, UnitFault } from '../../shared/protocol/messages.ts';
+import { CONTROL_UNIT, type Ranges, type UnitFault } from '../../shared/protocol/messages.ts';
 import type { Epic } from './epic.ts';
 import type { LiveEpic } from './live.ts';
 import type { EpicRecordOf } from './records.ts';
@@ -30,9 +30,12 @@ export function close(
   s.touched.add(live);
   const how = as === 'missing' ? { as } : {};
   s.record({ k: 'closing', epic: epic.id, reason, ...how, wallMs: s.now.wallMs });
-  if (epic.gather?.phase === 'scatter') {
-    s.record({ k: 'horizon', epic: epic.id, to: 0, offset: 0, end: true });
+  const isUnknown = epic.gather?.phase === 'scatter' || epic.source.type === 'named';
+  if (isUnknown && !epic.drained) {
+    // How many more there were nobody could say without asking for all of them.
+    s.record({ k: 'horizon', epic: epic.id, to: epic.read, offset: epic.offset, end: true });
   }
+  if (epic.source.type === 'named') stopReading(s, live);
   const never = live.takeUngranted();
   if (never.length > 0) s.settle(live, { [as]: never });
   // Of before a restart: whoever comes back with them is told to stop.
@@ -55,8 +58,14 @@ export function withoutEffect(epic: Epic, units: IntervalSet): Ranges {
   if (!epic.asksFirst) return [];
   const free = IntervalSet.of(units.ranges());
   for (const unit of epic.begun.keys()) free.remove(unit, unit + 1);
-  for (const unit of epic.resume.keys()) if (epic.hasHadEffect(unit)) free.remove(unit, unit + 1);
+  for (const unit of epic.resume.keys()) if (hasHadEffect(epic, unit)) free.remove(unit, unit + 1);
   return free.ranges();
+}
+
+/** Whether a step before the one that this unit goes on at has an effect outside. */
+function hasHadEffect({ manifest, resume }: Epic, unit: number): boolean {
+  const next = resume.get(unit)?.step ?? 0;
+  return manifest?.steps.slice(0, next).some((step) => step.effect !== 'none') ?? false;
 }
 
 /** Gives up waiting for the workers of a closing epic once a lease has passed. */
@@ -85,6 +94,14 @@ export function giveUp(s: MasterState, live: LiveEpic, units: Ranges, message: s
   if (unknown.length > 0) s.record({ k: 'settled', epic: live.epic.id, unknown });
 }
 
+/** Takes the read of a named source from whoever runs it; what of it is on its way counts for nothing. */
+export function stopReading(s: MasterState, live: LiveEpic): void {
+  const { grant } = live.control;
+  if (!grant) return;
+  s.abort(grant.session, live.epic.id, [CONTROL_UNIT, CONTROL_UNIT + 1]);
+  s.dropGrant(grant);
+}
+
 /** Ends an epic: nothing of it is outstanding. */
 export function finish(
   s: MasterState,
@@ -101,4 +118,5 @@ export function finish(
   s.granting.delete(live);
   s.gathers.delete(live);
   s.timed.delete(live);
+  s.named.delete(live);
 }

@@ -1,6 +1,6 @@
 /**
- * Control: the scatter and the fold of a gather, run by a worker under a grant of no units. They are effect-free:
- * one that is lost is run again, from its beginning.
+ * Control: the scatter and the fold of a gather, and the reads of a named source, run by a worker under a grant of no
+ * units. They are effect-free: one that is lost is run again, from its beginning; a read from its cursor.
  *
  * O1: one control grant of an epic at a time, and only its holder's result counts.
  * O2: what a scatter or a fold gave is recorded before its holder is told; what follows needs no worker's word.
@@ -21,7 +21,8 @@ import { freeze } from './reading.ts';
 import type { Addresses } from './records.ts';
 import { sealOf } from './seal.ts';
 import type { Session } from './session.ts';
-import type { SourceSpec } from './source.ts';
+import type { Batch, SourceSpec } from './source.ts';
+import { canRead, failSource, isUnread, readEnded, readInput, takeRead, wantsRead } from './sourcing.ts';
 import type { MasterState } from './state.ts';
 
 /** Who says that a control unit gave something. */
@@ -32,6 +33,7 @@ const UNITS = [CONTROL_UNIT, CONTROL_UNIT + 1] as const;
 /** What this epic cannot go on without, beside its units. */
 function lackedBy({ epic }: LiveEpic): Control | undefined {
   const { gather, closing } = epic;
+  if (epic.source.type === 'named') return isUnread(epic) ? 'read' : undefined;
   if (!gather || !epic.active) return undefined;
   if (gather.phase === 'scatter') return closing === undefined ? 'scatter' : undefined;
   return gather.phase === 'fold' && gather.result === undefined ? 'fold' : undefined;
@@ -61,13 +63,23 @@ export function endUnoffered(s: MasterState, live: LiveEpic): void {
 
 /** Grants what is wanted of control to sessions with credit. */
 export function grantControls(s: MasterState): void {
-  if (s.stalled || s.linkFull) return;
-  for (const live of s.gathers) {
+  grantAmong(s, s.gathers);
+  grantReads(s);
+}
+
+/** Grants reads of named sources, also before units are granted: who is given those has no room left. */
+export function grantReads(s: MasterState): void {
+  grantAmong(s, s.named);
+}
+
+function grantAmong(s: MasterState, among: Iterable<LiveEpic>): void {
+  if (s.stalled || s.linkFull || s.hungry.size === 0) return;
+  for (const live of among) {
     const kind = wantedOf(s, live);
     if (!kind || live.control.grant || live.control.retryAtMs > s.listenedMs) continue;
-    if (!live.epic.manifest && !freeze(s, live)) continue;
+    if (kind === 'read' ? !wantsRead(s, live) : !live.epic.manifest && !freeze(s, live)) continue;
     for (const session of s.hungry) {
-      if (!s.offers(session, live)) continue;
+      if (kind === 'read' ? !canRead(session, live.epic) : !s.offers(session, live)) continue;
       grantControl(s, session, live, kind);
       s.weigh(session);
       break;
@@ -95,18 +107,20 @@ function grantControl(s: MasterState, session: Session, live: LiveEpic, kind: Co
     t: 'work',
     ...token,
     work: epic.work,
-    brief: epic.brief,
+    brief: kind === 'read' ? '' : epic.brief,
     units: UNITS,
     seal: sealOf(s.seal, session.id, token, UNITS),
     control: kind,
   };
   if (control.attempt > 1) message.again = [{ unit: CONTROL_UNIT, attempt: control.attempt, step: 0 }];
   session.after = Math.max(session.after, s.recorded);
-  s.send(session.id, message, session.after, [prefixed(inputOf(live, kind))]);
+  s.send(session.id, message, session.after, [prefixed(inputOf(s, live, kind))]);
 }
 
 /** What the control unit is given beside the request; what is missing comes with the answers. */
-function inputOf({ epic }: LiveEpic, kind: Control): Uint8Array {
+function inputOf(s: MasterState, live: LiveEpic, kind: Control): Uint8Array {
+  const { epic } = live;
+  if (kind === 'read') return new TextEncoder().encode(JSON.stringify(readInput(s, live)));
   if (kind === 'scatter') return new TextEncoder().encode('null');
   const { failed, unknown } = epic.counts;
   return new TextEncoder().encode(JSON.stringify({ failed, unknown, items: epic.gather?.items ?? 0 }));
@@ -153,8 +167,11 @@ export function refuseControl(
   token: ControlToken,
   { code, message }: { code: string; message: string },
 ): void {
-  const grant = controlGrantOf(s, token, 'scatter') ?? controlGrantOf(s, token, 'fold');
-  if (grant && grant.live.control.grant === grant) fail(s, grant.live, code, message);
+  const kinds = ['scatter', 'fold', 'read'] as const;
+  const grant = kinds.map((kind) => controlGrantOf(s, token, kind)).find((found) => found);
+  if (!grant || grant.live.control.grant !== grant) return;
+  if (grant.control === 'read') failSource(s, grant.live, { code, message });
+  else fail(s, grant.live, code, message);
 }
 
 /** How a control unit ended on its worker. */
@@ -165,6 +182,7 @@ export function takeControl(s: MasterState, grant: Grant, report: GrantReport): 
   if (!isCurrent || report.back) return;
   const [later] = report.later ?? [];
   const [fault] = report.failed ?? report.unknown ?? [];
+  if (control === 'read') return readEnded(s, live, { later, fault });
   if (fault) return fail(s, live, fault.code, fault.message);
   // It says that all went well, and that is not recorded: something of it was lost.
   live.control.attempt += 1;
@@ -174,4 +192,14 @@ export function takeControl(s: MasterState, grant: Grant, report: GrantReport): 
   }
   const delayMs = Math.min(later?.delayMs ?? 0, RETRY_DELAY_MS_MAX);
   live.control.retryAtMs = s.listenedMs + Math.max(delayMs, CONTROL_RETRY_FIRST_MS);
+}
+
+/** A batch that a read under this token gave is durable; a late one of a read that another follows is passed over (O1). */
+export function takeSourced(
+  s: MasterState,
+  token: ControlToken,
+  given: { batch: Batch; cursor?: string; last: boolean },
+): void {
+  const grant = controlGrantOf(s, token, 'read');
+  if (grant && grant.live.control.grant === grant) takeRead(s, grant.live, given);
 }

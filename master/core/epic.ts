@@ -63,6 +63,8 @@ export class Epic {
   absent = 0;
   /** Where the next read of the source begins. */
   offset: number;
+  /** After which a named source goes on, as JSON; undefined before its first unit. */
+  cursor: string | undefined;
   drained = false;
   closing: string | undefined;
   /** What becomes of units without an outcome while it closes. */
@@ -145,12 +147,6 @@ export class Epic {
     return { read: this.read - this.absent, ...this.counts, outstanding: this.outstanding };
   }
 
-  /** Whether a step before the one that this unit goes on at has an effect outside. */
-  hasHadEffect(unit: number): boolean {
-    const next = this.resume.get(unit)?.step ?? 0;
-    return this.manifest?.steps.slice(0, next).some((step) => step.effect !== 'none') ?? false;
-  }
-
   /** Which of these units have no outcome yet: those that wait in the store, too. */
   unsettledAmong(units: Ranges): Ranges {
     const unsettled = this.passed.missingFrom(units);
@@ -196,6 +192,10 @@ export class Epic {
       case 'horizon':
         assert(record.to >= this.read && !this.drained, `horizon of ${this.id} moved back to ${record.to}`);
         return this.#advance(record);
+      case 'source-failed':
+        this.drained = true;
+        this.fault = record.fault;
+        return;
       case 'settled':
         return this.#settle(record);
       case 'resolved':
@@ -213,10 +213,8 @@ export class Epic {
       case 'parked-cancelled':
         return this.#giveUpParked();
       case 'paused':
-        this.paused = record.reason;
-        return;
       case 'resumed':
-        this.paused = undefined;
+        this.paused = record.k === 'paused' ? record.reason : undefined;
         return;
       case 'purged':
         return assert(false, `epic ${this.id} is purged by its ledger`);
@@ -255,10 +253,11 @@ export class Epic {
     this.parked.clear();
   }
 
-  #advance({ to, offset, end, absent }: EpicRecordOf<'horizon'>): void {
+  #advance({ to, offset, end, absent, cursor }: EpicRecordOf<'horizon'>): void {
     if (to > this.read) this.extents.push({ first: this.read, end: to, offset: this.offset, next: offset });
     this.read = to;
     this.offset = offset;
+    if (cursor !== undefined) this.cursor = cursor;
     this.drained = end;
     if (!absent) return;
     this.absent += this.passed.addAll(absent);

@@ -6,8 +6,8 @@ import type { EpicCheckpoint } from './records.ts';
 /** The whole of an epic as one record. */
 export function checkpointOf(epic: Epic): EpicCheckpoint {
   const { id, name, work, source, brief, submittedWallMs, state, manifest, read, offset, drained } = epic;
-  const { closing, closingAs, fault, gather, paused, finishedWallMs, retryOf, absent, ends, delivered } =
-    epic;
+  const { closing, closingAs, fault, gather, paused, finishedWallMs, retryOf, absent, cursor, ends } = epic;
+  const { delivered } = epic;
   return {
     k: 'epic-checkpoint',
     epic: id,
@@ -20,6 +20,7 @@ export function checkpointOf(epic: Epic): EpicCheckpoint {
     ...(manifest && { manifest }),
     read,
     offset,
+    ...(cursor !== undefined && { cursor }),
     drained,
     extents: [...epic.extents],
     ...(closing !== undefined && { closing }),
@@ -49,6 +50,7 @@ export function restore(epic: Epic, record: EpicCheckpoint): void {
   epic.manifest = record.manifest;
   epic.read = record.read;
   epic.offset = record.offset;
+  epic.cursor = record.cursor;
   epic.drained = record.drained;
   epic.closing = record.closing;
   epic.closingAs = record.closingAs ?? 'cancelled';

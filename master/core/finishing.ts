@@ -13,5 +13,7 @@ export function finishIfDone(s: MasterState, live: LiveEpic): void {
   const isCancelled = epic.closing !== undefined && epic.closingAs === 'cancelled';
   const { gather } = epic;
   if (gather && !isCancelled && gather.items !== 0 && !gather.result) return startFold(s, live);
+  const { fault } = epic; // Of its source: what had been read before is done.
+  if (fault && !isCancelled) return finish(s, live, { outcome: 'failed', fault });
   finish(s, live, { outcome: isCancelled ? 'cancelled' : 'finished' });
 }

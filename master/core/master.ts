@@ -28,9 +28,11 @@ import {
   type ControlToken,
   endUnoffered,
   grantControls,
+  grantReads,
   refuseControl,
   takeFolded,
   takeScattered,
+  takeSourced,
 } from './control.ts';
 import { dispatch } from './dispatch.ts';
 import { finishIfDone } from './finishing.ts';
@@ -69,6 +71,8 @@ export type MasterInput =
   | { type: 'read-failed'; epic: string; first: number; message: string; damaged: boolean }
   /** What a scatter gave is durable; `source` is to be read from then on. */
   | { type: 'scattered'; token: ControlToken; source: SourceSpec; items: number; to?: Addresses }
+  /** A batch of a named source is durable, which goes on after `cursor`; with `last`, this read has no more. */
+  | { type: 'sourced'; token: ControlToken; batch: Batch; cursor?: string; last: boolean }
   /** The value that a fold gave is durable. */
   | { type: 'folded'; token: ControlToken; bytes: number; hash: string }
   /** What a scatter or fold gave cannot be taken. */
@@ -102,6 +106,7 @@ export class Master {
     if (input.type === 'tick') this.#tick();
     // Before anything is granted: what a gather gives out once its intake is over would be in doubt.
     for (const live of s.touched) keepTime(s, live);
+    grantReads(s);
     dispatch(s);
     for (const live of s.touched) {
       finishIfDone(s, live);
@@ -164,6 +169,8 @@ export class Master {
         return readFailed(s, input.epic, input);
       case 'scattered':
         return takeScattered(s, input.token, input);
+      case 'sourced':
+        return takeSourced(s, input.token, input);
       case 'folded':
         return takeFolded(s, input.token, input);
       case 'control-refused':

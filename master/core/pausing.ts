@@ -2,6 +2,7 @@
  * Pausing: nothing more of a paused epic is read or granted, and what workers have not begun comes back. What
  * they have begun they end and report.
  */
+import { stopReading } from './closing.ts';
 import type { LiveEpic } from './live.ts';
 import type { Session } from './session.ts';
 import type { MasterState } from './state.ts';
@@ -12,6 +13,7 @@ export function pause(s: MasterState, id: string, reason: string): void {
   if (!live || live.epic.paused !== undefined || live.epic.closing !== undefined) return;
   s.record({ k: 'paused', epic: id, reason, wallMs: s.now.wallMs });
   s.touched.add(live);
+  if (live.epic.source.type === 'named') stopReading(s, live);
   for (const id of new Set([...live.grants].map((grant) => grant.session))) {
     const session = s.sessions.get(id);
     if (session) recallPaused(s, session, live);

@@ -4,6 +4,7 @@
  * R1: a unit may be granted only once the horizon that covers it is durable (`after` of its extent).
  * R2: a source is read only while a worker offers the work and few units are ready, or to list what a
  *     closing epic leaves out.
+ * R3: a named source is read by workers (`sourcing.ts`); only what it gave before is read here, again.
  */
 import { IntervalSet } from '../../shared/core/intervalSet.ts';
 import { GATHER_ADDRESSED_MAX, READ_BYTES, READ_UNITS_MAX } from '../../shared/core/limits.ts';
@@ -25,16 +26,21 @@ export function wantReads(s: MasterState, live: LiveEpic): void {
   if (!epic.active || (live.readFault && live.readFault.retryAtMs > s.listenedMs)) return;
   if (epic.paused !== undefined && epic.closing === undefined) return;
   for (const read of live.reloads(lookAheadOf(s, live).bytes)) s.read({ epic: epic.id, ...read });
-  if (epic.drained || live.reading || epic.source.type === 'scatter') return;
+  if (epic.drained || live.reading || isReadByWorkers(epic)) return;
   if (epic.closing === undefined && !worthReading(s, live)) return;
   live.reading = true;
   s.read({ epic: epic.id, offset: epic.offset, first: epic.read, units: READ_UNITS_MAX, bytes: READ_BYTES });
 }
 
+/** A scatter has no units yet, those of a named source come from workers. */
+function isReadByWorkers({ source }: Epic): boolean {
+  return source.type === 'scatter' || source.type === 'named';
+}
+
 /** An epic whose source certainly has no unit needs no worker to end. */
 export function endIfEmpty(s: MasterState, live: LiveEpic): void {
   const { id, source, offset } = live.epic;
-  if (source.type === 'scatter') return;
+  if (source.type === 'scatter' || source.type === 'named') return;
   const size = source.type === 'range' ? source.to - source.from : source.bytes;
   if (offset < size) return;
   s.record({ k: 'horizon', epic: id, to: 0, offset, end: true });
@@ -51,7 +57,8 @@ export function lookAheadOf(s: MasterState, live: LiveEpic): { units: number; by
     : { units, bytes };
 }
 
-function worthReading(s: MasterState, live: LiveEpic): boolean {
+/** Whether few enough units are ready, and somebody is there to run more. */
+export function worthReading(s: MasterState, live: LiveEpic): boolean {
   const { parkedMax } = s.settings;
   const { units, bytes } = lookAheadOf(s, live);
   if (live.readyCount >= units || live.loadedBytes >= bytes) return false;
@@ -83,13 +90,21 @@ export function takeBatch(s: MasterState, id: string, batch: Batch): void {
   }
   if (!live.reading || batch.first !== epic.read || epic.drained) return;
   live.reading = false;
+  enter(s, live, batch);
+}
+
+/** Takes in a stretch that was read for the first time; a named source goes on after `cursor`. */
+export function enter(s: MasterState, live: LiveEpic, batch: Batch, cursor?: string): void {
+  const { epic } = live;
+  const { id } = epic;
   const to = batch.first + batch.count;
   const fresh = new IntervalSet();
   if (batch.count > 0) fresh.add(batch.first, to);
   const absent = epic.only?.missingFrom(fresh.ranges()) ?? [];
   fresh.removeAll(absent);
   const end = batch.end || isPastLast(epic, to);
-  s.record({ k: 'horizon', epic: id, to, offset: batch.next, end, ...(absent.length > 0 && { absent }) });
+  const more = { ...(absent.length > 0 && { absent }), ...(cursor !== undefined && { cursor }) };
+  s.record({ k: 'horizon', epic: id, to, offset: batch.next, end, ...more });
   const bad = batch.bad.filter(({ unit }) => fresh.has(unit));
   if (bad.length > 0) s.record({ k: 'settled', epic: id, failed: bad.map(faultOf) });
   for (const { unit } of bad) fresh.remove(unit, unit + 1);

@@ -88,6 +88,7 @@ export type EpicCheckpoint = {
   manifest?: WorkManifest;
   read: number;
   offset: number;
+  cursor?: string;
   drained: boolean;
   extents: Extent[];
   closing?: string;
@@ -137,8 +138,13 @@ export type EpicRecord =
   | { k: 'late'; epic: string; units: Ranges }
   /** The first manifest seen freezes how this epic is run. */
   | { k: 'settings-frozen'; epic: string; manifest: WorkManifest }
-  /** Units below `to` have been read and may be granted; the next read begins at `offset`. */
-  | { k: 'horizon'; epic: string; to: number; offset: number; end: boolean; absent?: Ranges }
+  /**
+   * Units below `to` have been read and may be granted; the next read begins at `offset`, and that of a named source goes
+   * on after `cursor` (JSON).
+   */
+  | { k: 'horizon'; epic: string; to: number; offset: number; end: boolean; absent?: Ranges; cursor?: string }
+  /** Its source gives no more, for good: once what was read is done it has failed. */
+  | { k: 'source-failed'; epic: string; fault: { code: string; message: string }; wallMs: number }
   | {
       k: 'settled';
       epic: string;

@@ -84,6 +84,7 @@ export function rowChanges(record: EpicRecord): RowChange[] {
     case 'epic-submitted':
     case 'settings-frozen':
     case 'horizon':
+    case 'source-failed':
     case 'begun':
     case 'cleared':
     case 'scattered':

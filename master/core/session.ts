@@ -22,6 +22,8 @@ export class Session {
   /** By work name. */
   works = new Map<string, WorkManifest>();
   labels: Readonly<Record<string, string>> = {};
+  /** Names of the sources that it can read. */
+  sources: ReadonlySet<string> = new Set();
   slots = 0;
   /** By `grantKey`. */
   readonly grants = new Map<number, Grant>();
@@ -91,6 +93,7 @@ export class Session {
     this.version = hello.version;
     this.works = new Map(hello.works.map((work) => [work.name, work]));
     this.labels = hello.labels;
+    this.sources = new Set(hello.sources);
     this.slots = hello.slots;
     this.expired = false;
     this.draining = this.endWanted;

@@ -1,7 +1,6 @@
 /**
  * What the core knows of a source: where its bytes are and what a read of it brings. Reading is io's.
  */
-import type { ErrorCode } from '../../shared/core/errors.ts';
 import type { UnitFormat } from '../../shared/protocol/api.ts';
 
 /** Where an epic's units come from. `offset`s are bytes in the spool; for a range, numbers counted from `from`. */
@@ -9,6 +8,13 @@ export type SourceSpec =
   /** A gather before its scatter: nobody knows its units yet. */
   | { type: 'scatter' }
   | { type: 'range'; from: number; to: number }
+  /**
+   * What workers read that offer a source of this name, given `args` (JSON). Its batches become blocks of the file `id`;
+   * offsets are bytes in that. How far it goes nobody knows before its end.
+   */
+  | { type: 'named'; id: string; name: string; args: string }
+  /** The first `bytes` bytes of such a file: they are not read from the source again. */
+  | { type: 'blocks'; id: string; bytes: number }
   | {
       type: 'spool';
       id: string;
@@ -24,7 +30,7 @@ export type SourceSpec =
     };
 
 /** A record that cannot be a unit; it is numbered all the same and ends as `failed`. */
-export type BadUnit = { unit: number; code: ErrorCode; message: string };
+export type BadUnit = { unit: number; code: string; message: string };
 
 /**
  * Units read from a source in one go, numbered from `first` without gaps. `framed` holds each unit as
@@ -43,6 +49,16 @@ export type Batch = {
   /** Nothing follows. */
   end: boolean;
 };
+
+/** The file of the spool directory that a source is in, where it has one. */
+export function spoolIdOf(source: SourceSpec): string | undefined {
+  return source.type === 'range' || source.type === 'scatter' ? undefined : source.id;
+}
+
+/** Where the units are that an epic with this source has read, up to this offset: what tries them again reads there. */
+export function rereadOf(source: SourceSpec, offset: number): SourceSpec {
+  return source.type === 'named' ? { type: 'blocks', id: source.id, bytes: offset } : source;
+}
 
 /** How a worker is to parse the bytes of its units. */
 export function formatOf(source: SourceSpec): UnitFormat {

@@ -104,6 +104,8 @@ export class MasterState {
   readonly gathers = new Set<LiveEpic>();
   /** Epics that run and have a deadline: all gathers, and others. */
   readonly timed = new Set<LiveEpic>();
+  /** Epics with a named source that run. */
+  readonly named = new Set<LiveEpic>();
   /** Epics that changed in this step. */
   readonly touched = new Set<LiveEpic>();
   readonly counters: Counters = {
@@ -221,6 +223,7 @@ export class MasterState {
     this.live.set(id, live);
     if (epic.gather) this.gathers.add(live);
     if (deadlineOf(epic) !== undefined) this.timed.add(live);
+    if (epic.source.type === 'named') this.named.add(live);
     this.touched.add(live);
     return live;
   }

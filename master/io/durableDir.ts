@@ -66,7 +66,8 @@ export async function publish(path: string): Promise<void> {
   }
 }
 
-async function syncDir(dir: string): Promise<void> {
+/** Makes the names in a directory durable. */
+export async function syncDir(dir: string): Promise<void> {
   const handle = await open(dir, 'r');
   try {
     await handle.sync();

@@ -1,7 +1,7 @@
 /**
  * The shell's part in gathers: collects what scatters and folds send in parts, makes it durable and tells the core;
  * hands answers to folds page by page. What counts is the core's to decide: a part that is not of the control
- * grant an epic waits for is passed over.
+ * grant an epic waits for is passed over. What reads of named sources send goes on to `sourceReads.ts`.
  *
  * G1: parts come in order, each once; one that comes again is answered and changes nothing.
  * G2: the last part is answered once what was sent is durable and recorded.
@@ -35,13 +35,14 @@ import type { MasterInput } from '../core/master.ts';
 import type { MasterState } from '../core/state.ts';
 import type { GatherResult } from './api.ts';
 import type { Briefs } from './briefs.ts';
+import { SourceReads } from './sourceReads.ts';
 import type { Spool } from './spool.ts';
 import type { Store } from './store.ts';
 import { Upload } from './upload.ts';
 
 export type GatherParts = {
   state: MasterState;
-  spool: Pick<Spool, 'write' | 'remove'>;
+  spool: Pick<Spool, 'write' | 'append' | 'remove'>;
   briefs: Pick<Briefs, 'put' | 'get'>;
   store: Pick<Store, 'units'>;
   log: Log;
@@ -55,11 +56,13 @@ export class Gathers {
   readonly #parts: GatherParts;
   /** By session, term and number of the grant. */
   readonly #uploads = new Map<string, Upload>();
+  readonly #reads: SourceReads;
   /** Folds that a page is being read for. */
   readonly #reading = new Set<string>();
 
   constructor(parts: GatherParts) {
     this.#parts = parts;
+    this.#reads = new SourceReads(parts);
   }
 
   /** Bytes collected and not yet durable. */
@@ -72,6 +75,7 @@ export class Gathers {
   /** Takes a part of what a scatter or a fold gives. */
   take(session: string, part: Part, units: UnitBytes): void {
     const token: ControlToken = { session, epic: part.epic, term: part.term, n: part.n };
+    if (controlGrantOf(this.#parts.state, token, 'read')) return this.#reads.take(token, part, units);
     const key = keyOf(token);
     const kind = controlGrantOf(this.#parts.state, token, 'fold') ? 'fold' : 'scatter';
     this.#forgetOthers();

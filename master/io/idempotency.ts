@@ -45,6 +45,7 @@ export function checkSame(epic: Payload & { id: string }, now: Payload): void {
 function isSameSource(a: SourceSpec, b: SourceSpec): boolean {
   if (a.type === 'spool' && b.type === 'spool') return a.hash === b.hash && a.format === b.format;
   if (a.type === 'range' && b.type === 'range') return a.from === b.from && a.to === b.to;
+  if (a.type === 'named' && b.type === 'named') return a.name === b.name && a.args === b.args;
   return a.type === b.type;
 }
 

@@ -10,7 +10,7 @@ import { BRIEF_KEPT_MS } from '../../shared/core/limits.ts';
 import type { Clock } from '../../shared/io/clock.ts';
 import type { Log } from '../../shared/io/log.ts';
 import type { Epic } from '../core/epic.ts';
-import type { SourceSpec } from '../core/source.ts';
+import { type SourceSpec, spoolIdOf } from '../core/source.ts';
 import type { Briefs } from './briefs.ts';
 import type { Spool } from './spool.ts';
 
@@ -41,8 +41,9 @@ export class Leftovers {
 
   /** An epic with this source was forgotten. */
   forgotten(source: SourceSpec): void {
-    if (source.type === 'spool' && !this.#spools().has(source.id)) {
-      this.#parts.spool.remove(source.id).catch((error: unknown) => this.#stays('a spool', error));
+    const id = spoolIdOf(source);
+    if (id !== undefined && !this.#spools().has(id)) {
+      this.#parts.spool.remove(id).catch((error: unknown) => this.#stays('a spool', error));
     }
     this.#isDue = true;
     if (!this.#isLooking) void this.#look();
@@ -67,8 +68,7 @@ export class Leftovers {
   }
 
   #spools(): Set<string> {
-    const sources = [...this.#parts.epics()].map(({ source }) => source);
-    return new Set(sources.flatMap((source) => (source.type === 'spool' ? [source.id] : [])));
+    return new Set([...this.#parts.epics()].flatMap(({ source }) => spoolIdOf(source) ?? []));
   }
 
   #stays(what: string, error: unknown): void {

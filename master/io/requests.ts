@@ -12,6 +12,7 @@ import {
   PAGE_EPICS_MAX,
   PAGE_UNITS_MAX,
   REASON_CHARS_MAX,
+  SOURCE_ARGS_CHARS_MAX,
 } from '../../shared/core/limits.ts';
 import type {
   Ends,
@@ -221,8 +222,16 @@ function sourceOf(value: unknown): SubmitBody['source'] {
     if (!Array.isArray(units)) refuse('field source.units must be a list');
     return { type, units };
   }
+  if (type === 'named') {
+    const { name, args } = objectOf(value, 'field source', ['type', 'name', 'args']);
+    if (JSON.stringify(args ?? null).length > SOURCE_ARGS_CHARS_MAX)
+      refuse(
+        `field source.args is over ${SOURCE_ARGS_CHARS_MAX} characters as JSON; give where larger data is`,
+      );
+    return { type, name: idOf(name, 'source.name'), ...(args !== undefined && { args }) };
+  }
   refuse(
-    'field source must be an object with type "range" or "units"; send files as text/csv or application/x-ndjson',
+    'field source must be an object with type "range", "units" or "named"; send files as text/csv or application/x-ndjson',
   );
 }
 

@@ -16,6 +16,7 @@ import type { Ranges } from '../../shared/protocol/messages.ts';
 import type { Epic } from '../core/epic.ts';
 import type { Ledger } from '../core/ledger.ts';
 import type { EpicRecordOf } from '../core/records.ts';
+import { rereadOf } from '../core/source.ts';
 import { pastOf } from './history.ts';
 import type { Store } from './store.ts';
 import { rowsOf } from './unitViews.ts';
@@ -86,7 +87,8 @@ export function nothingToRetry(
 }
 
 export function submissionOf(ledger: Ledger, epic: Epic, only: Ranges): Submission {
-  const { id, work, source, brief, retryOf } = epic;
+  const { id, work, brief, retryOf } = epic;
+  const source = rereadOf(epic.source, epic.offset);
   const effects = retryOf?.effects ?? id;
   return { name: nameOf(ledger, epic), work, source, brief, retryOf: { epic: id, effects, only } };
 }

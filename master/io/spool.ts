@@ -1,6 +1,6 @@
 /**
- * The spool keeps the bytes of uploads, one file per epic, and reads units from them. It owns the files
- * and their open handles; what an epic has read so far is the core's to know.
+ * The spool keeps the bytes of uploads, and what workers read from named sources (`blocks.ts`), one file per epic, and
+ * reads units from them. It owns the files and their open handles; what an epic has read so far is the core's to know.
  *
  * S1: a spool file is there whole and durable, with its sums before it, or not at all (`durableDir.ts`).
  * S2: a write holds WRITE_BYTES at most in memory, and takes from its body only what the disk has taken.
@@ -13,6 +13,7 @@ import { isId } from '../../shared/core/ids.ts';
 import { SPOOLS_OPEN_MAX } from '../../shared/core/limits.ts';
 import { frameNumbers, WINDOW } from '../core/framer.ts';
 import type { Batch, SourceSpec } from '../core/source.ts';
+import { appendBlock, type BlockUnits, readBlock } from './blocks.ts';
 import { readCsvHeader } from './csvHeader.ts';
 import { openDurableDir, partOf, publish, storeFault } from './durableDir.ts';
 import { pread, SpoolFile } from './spoolFile.ts';
@@ -20,6 +21,7 @@ import { type ReadLimits, SpoolReader } from './spoolReader.ts';
 import { removeSums, SumsWriter, spoolOf } from './spoolSums.ts';
 
 type SpoolSource = Extract<SourceSpec, { type: 'spool' }>;
+type BlockSource = Extract<SourceSpec, { type: 'named' | 'blocks' }>;
 type RangeSource = Extract<SourceSpec, { type: 'range' }>;
 
 const WRITE_BYTES = 256 * 1024;
@@ -84,7 +86,8 @@ export class Spool {
   async read(source: SourceSpec, offset: number, first: number, limits: ReadLimits): Promise<Batch> {
     assert(limits.units > 0 && limits.bytes > 0, `read of ${limits.units} units, ${limits.bytes} bytes`);
     if (source.type === 'range') return readRange(source, offset, first, limits);
-    assert(source.type === 'spool', 'a gather is read before it is scattered');
+    assert(source.type !== 'scatter', 'a gather is read before it is scattered');
+    if (source.type !== 'spool') return this.#readBlock(source, offset, first);
     const what = `cannot read the spool ${this.#path(source.id)}`;
     const file = this.#file(source);
     file.reads++;
@@ -100,6 +103,24 @@ export class Spool {
       if (file.reads === 0 && this.#open.get(source.id) !== file) await closeFile(file);
       this.#closeIdle();
     }
+  }
+
+  /**
+   * Makes a batch of a named source durable at `offset` of what was read of it; returns where the next one goes. Throws
+   * store_failed.
+   */
+  async append(source: SourceSpec, offset: number, block: BlockUnits): Promise<number> {
+    assert(source.type === 'named', `a batch for a source of type ${source.type}`);
+    const path = this.#path(source.id);
+    return appendBlock(path, offset, block).catch(rethrowAs(`cannot write the spool ${path}`));
+  }
+
+  async #readBlock(source: BlockSource, offset: number, first: number): Promise<Batch> {
+    const path = this.#path(source.id);
+    const size = source.type === 'blocks' ? source.bytes : Number.POSITIVE_INFINITY;
+    const none = { first, count: 0, framed: new Uint8Array(), starts: new Uint32Array(1), bad: [] };
+    if (offset >= size) return { ...none, offset, next: offset, end: true };
+    return readBlock(path, { offset, first, size }).catch(rethrowAs(`cannot read the spool ${path}`));
   }
 
   /** Removes a spool; one that is not there is no error. A read under way may fail. */

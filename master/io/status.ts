@@ -9,6 +9,7 @@ import { deadlineOf, replyToOf } from '../core/ending.ts';
 import type { Epic } from '../core/epic.ts';
 import { answersOf } from '../core/gathering.ts';
 import type { GatherState } from '../core/gatherState.ts';
+import type { LiveEpic } from '../core/live.ts';
 import type { MasterState } from '../core/state.ts';
 import { isComplete } from './gathers.ts';
 
@@ -194,6 +195,7 @@ function totalOf(epic: Epic): { total: number; exact: boolean } {
   if (retryOf) return { total: countOf(retryOf.only), exact: true };
   if (source.type === 'range') return { total: source.to - source.from, exact: true };
   if (source.type === 'scatter') return { total: 0, exact: false };
+  if (source.type !== 'spool') return { total: read, exact: false }; // A named source says nothing of its end.
   if (gather?.items !== undefined) return { total: gather.items, exact: true };
   if (read === 0) return { total: 0, exact: false };
   const perUnit = (offset - source.body) / read;
@@ -219,6 +221,8 @@ function bottleneckOf(epic: Epic, core: MasterState): string {
   if (epic.paused !== undefined) return `it is paused: ${epic.paused}`;
   if (live.readFault) return `its source cannot be read: ${live.readFault.message}`;
   if (offering(core, epic).length === 0) return nobody(epic, core);
+  const unread = unreadWhy(epic, live, core);
+  if (unread !== undefined) return unread;
   if (epic.parked.count >= core.settings.parkedMax)
     return `${epic.parked.count} units wait for a retry: no more is read until there are fewer`;
   if (live.readyCount === 0 && !live.heldBack.isEmpty) {
@@ -229,6 +233,21 @@ function bottleneckOf(epic: Epic, core: MasterState): string {
     return epic.drained ? 'the last units: workers hold them' : 'its source: workers wait for units';
   if (!epic.parked.isEmpty) return waitingFor(epic.parked.count, live.nextDueWallMs, core.now.wallMs);
   return 'its source: it is being read';
+}
+
+/** Why a named source is not read, or not in full, though it may have more. */
+function unreadWhy(epic: Epic, { control }: LiveEpic, core: MasterState): string | undefined {
+  const { source } = epic;
+  if (source.type !== 'named') return undefined;
+  if (epic.drained) return epic.fault && `what was read of its source, which failed: ${epic.fault.message}`;
+  const isOffered = [...core.sessions.values()].some(
+    ({ expired, sources }) => !expired && sources.has(source.name),
+  );
+  if (!isOffered) return `no worker offers the source \`${source.name}\` yet`;
+  const seconds = Math.ceil((control.retryAtMs - core.listenedMs) / 1_000);
+  if (control.attempt === 1 || control.grant) return undefined;
+  const when = seconds > 0 ? ` in ${seconds} s` : '';
+  return `its source \`${source.name}\` failed ${control.attempt - 1} times: it is read again${when}`;
 }
 
 function waitingFor(parked: number, nextDueWallMs = 0, nowWallMs: number): string {

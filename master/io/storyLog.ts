@@ -103,6 +103,10 @@ function sourceWords(source: SourceSpec): string {
       return `range:${source.from}-${source.to}`;
     case 'scatter':
       return 'a scatter';
+    case 'named':
+      return `source ${source.name}`;
+    case 'blocks':
+      return `${source.bytes} bytes that were read before`;
     case 'spool':
       return `${source.format} of ${source.bytes} bytes`;
     default:

@@ -91,6 +91,8 @@ export class StoryTeller {
         return this.#whileOpen('the epic went on');
       case 'closing':
         return this.#whileOpen(`${record.as === 'missing' ? 'intake' : 'the epic'} ended: ${record.reason}`);
+      case 'source-failed':
+        return this.#whileOpen(`the source of the epic failed for good: ${record.fault.message}`);
       case 'scattered':
       case 'folding':
       case 'folded':

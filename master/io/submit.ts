@@ -52,6 +52,11 @@ export async function submitJson(
   checkAddress(addresses, rest);
   const submit = { ...rest, ...keyOf(request), brief };
   if (source.type === 'range') return api.submit({ ...submit, source });
+  if (source.type === 'named') {
+    const { type, name, args = null } = source;
+    const id = idFrom(randomBytes(15)); // Its file is made with the first batch.
+    return api.submit({ ...submit, source: { type, id, name, args: JSON.stringify(args) } });
+  }
   return spooled({ api, spool }, { format: 'ndjson', body: lines(source) }, submit);
 }
 

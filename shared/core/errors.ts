@@ -94,6 +94,12 @@ export const ERRORS = {
     false,
     'The answers are kept (`gimme epic results`); start a worker that offers the gather and ask again.',
   ),
+  source_failed: row(
+    409,
+    5,
+    false,
+    'What was read of the source before is done; correct the source as the message says and submit the rest again.',
+  ),
   // Nodes
   port_taken: row(500, 1, false, 'Stop what listens there or choose another address with --listen.'),
   master_unreachable: row(

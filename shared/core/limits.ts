@@ -101,6 +101,16 @@ export const CONTROL_ATTEMPTS_MAX = 5;
 export const CONTROL_TIMEOUT_MS = 60_000;
 /** How long a fold waits for a worker that offers its gather, once no more answers are taken. */
 export const FOLD_OFFER_MS = 60_000;
+/** How often a source is read that gives nothing but errors, before its epic is paused … */
+export const SOURCE_ATTEMPTS_MAX = 10;
+/** … and how long the longest pause between two of them is. */
+export const SOURCE_RETRY_MS_MAX = 60_000;
+/** How long a unit of a source waits for others before it is sent alone. */
+export const SOURCE_FLUSH_MS = 250;
+/** Characters of what a source is asked with, as JSON. */
+export const SOURCE_ARGS_CHARS_MAX = 4_096;
+/** Records of one batch that are no units. */
+export const SOURCE_BAD_MAX = 64;
 /** How long a finished epic is kept. */
 export const RETENTION_MS = 7 * 24 * 3_600_000;
 /** Finished epics that are kept, however young. */

@@ -1,5 +1,5 @@
 /**
- * A works module: a file of the user's that exports what `defineWork` returns. Owns loading it, also where it is
+ * A works module: a file of the user's that exports what `defineWork` and `defineSource` return. Owns loading it, also where it is
  * TypeScript; which modules a worker offers is the command line's business, which works it runs the worker's.
  */
 import { existsSync } from 'node:fs';
@@ -8,10 +8,13 @@ import { extname, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { isMainThread } from 'node:worker_threads';
 import { GimmeError } from '../core/errors.ts';
+import { isSource, type SourceDefinition } from '../core/userSource.ts';
 import type { WorkDefinition } from '../core/work.ts';
 
-/** Every work that a module exports, each once. Throws `bad_works` naming the module. */
-export async function exportedWorks(module: string): Promise<WorkDefinition[]> {
+export type Exported = { works: WorkDefinition[]; sources: SourceDefinition[] };
+
+/** Every work and every source that a module exports, each once. Throws `bad_works` naming the module. */
+export async function loadModule(module: string): Promise<Exported> {
   if (/\.[cm]?tsx?$/.test(module)) await readTypeScript();
   offerOwnPackage();
   if (!existsSync(resolve(module))) throw badWorks(module, 'does not exist');
@@ -27,14 +30,15 @@ export async function exportedWorks(module: string): Promise<WorkDefinition[]> {
   const inner: unknown[] = below instanceof Object && !isWork(below) ? Object.values(below) : [];
   const values = [...Object.values(exported), ...inner];
   const works = [...new Set(values.filter(isWork))];
-  if (works.length === 0)
+  const sources = [...new Set(values.filter(isSource))];
+  if (works.length + sources.length === 0)
     throw badWorks(
       module,
-      'exports no work; export what defineWork(...).step(...) or defineGather(...)….gather(...) returns',
+      'exports no work; export what defineWork(...).step(...), defineGather(...)….gather(...) or defineSource(...) returns',
     );
   const empty = works.find((work) => work.steps.length === 0);
   if (empty) throw badWorks(module, `exports ${empty.name} without steps; add one with .step(...)`);
-  return works;
+  return { works, sources };
 }
 
 /** On Node 20 `--import tsx` reaches what a thread requires, but not what it imports. */

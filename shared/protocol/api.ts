@@ -97,7 +97,11 @@ export type Ends = {
 export type SubmitBody = {
   work: string;
   name?: string;
-  source: { type: 'range'; from: number; to: number } | { type: 'units'; units: unknown[] };
+  source:
+    | { type: 'range'; from: number; to: number }
+    | { type: 'units'; units: unknown[] }
+    /** What workers read that offer a source of this name; it is given `args`. */
+    | { type: 'named'; name: string; args?: unknown };
   brief?: unknown;
 } & Ends;
 

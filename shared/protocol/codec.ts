@@ -194,7 +194,7 @@ function unitsFor(message: Message, payload: Uint8Array): UnitBytes {
         const told = states === 0 ? `${named} units` : `${named} units and ${states} states`;
         throw bad(`work.units names ${told}, the payload has ${units.count}`);
       }
-      if (named > 0 && message.brief === '')
+      if (named > 0 && message.brief === '' && message.control !== 'read')
         throw bad('work.brief must be the hash of a brief where there are units');
       return units;
     }
@@ -213,6 +213,7 @@ function unitsFor(message: Message, payload: Uint8Array): UnitBytes {
     case 'part': {
       const parts = payload.length === 0 ? NO_UNITS : unitsOf(payload);
       if (message.to && message.to.length !== parts.count) throw bad('part.to must name one for each item');
+      if (message.bad?.some(({ item }) => item >= parts.count)) throw bad('part.bad must name items of it');
       return parts;
     }
     case 'answers':

@@ -160,6 +160,16 @@ const SOURCE: Schema = {
   oneOf: [
     closed(object({ type: oneOf('range'), from: whole(), to: whole('not included') })),
     closed(object({ type: oneOf('units'), units: listOf({}) })),
+    closed(
+      object<{ type: 'named'; name: string; args?: unknown }>(
+        {
+          type: oneOf('named'),
+          name: ID,
+          args: anything('what the source is given; at most 4,096 characters'),
+        },
+        'args',
+      ),
+    ),
   ],
 };
 

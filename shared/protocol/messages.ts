@@ -42,7 +42,19 @@ export type GatherManifest = {
 };
 
 /** What a worker runs for an epic beside its units, under a grant of the one unit CONTROL_UNIT. */
-export type Control = 'scatter' | 'fold';
+export type Control = 'scatter' | 'fold' | 'read';
+/**
+ * The bytes of the unit of a read, as JSON: which source, given what (`args`, JSON), after which `cursor` (JSON, absent at
+ * first), the number of the next unit, and how many units and bytes are wanted.
+ */
+export type ReadInput = {
+  source: string;
+  args: string;
+  cursor?: string;
+  first: number;
+  units: number;
+  bytes: number;
+};
 /** The number that the one unit of a control grant has: beyond those of all units. */
 export const CONTROL_UNIT = 2 ** 48;
 
@@ -116,6 +128,8 @@ export type Hello = Demand & {
   labels: Record<string, string>;
   slots: number;
   version: string;
+  /** Names of the sources that it can read. */
+  sources?: readonly string[];
   held: HeldGrant[];
   /** Which part of what is held this is, where one Hello has no room for all; absent for the first. */
   part?: number;
@@ -160,7 +174,9 @@ export type Begin = {
 /**
  * Part `part` (from 0) of what a control unit gives. A scatter: its items, one JSON value each in the payload, and in
  * `to` the responder that each is for, empty for anybody; or at last the `labels` of those who are asked. A fold: pieces
- * of its value as JSON text. Sent one by one, each again until `took` says that it is there.
+ * of its value as JSON text. A read: its units, one JSON value each, no bytes for a `bad` one, and the `cursor` (JSON)
+ * after the last of them; `end` says that the source has no more. Sent one by one, each again until `took` says that
+ * it is there.
  */
 export type Part = {
   t: 'part';
@@ -171,7 +187,12 @@ export type Part = {
   last: boolean;
   to?: string[];
   labels?: Record<string, string>;
+  cursor?: string;
+  end?: boolean;
+  bad?: BadItem[];
 };
+/** Item `item` of a part is a record that cannot be a unit. */
+export type BadItem = { item: number; code: string; message: string };
 /** Asks for the answers of units above `after` (−1: from the first), for the fold under this token. */
 export type WantAnswers = { t: 'want-answers'; epic: string; term: number; n: number; after: number };
 export type WantBrief = { t: 'want-brief'; hash: string };
@@ -200,7 +221,7 @@ export type Work = {
   again?: { unit: number; attempt: number; step: number; state?: true }[];
   /** The epic whose effect keys these units have, where they are tried again for it. */
   effects?: string;
-  /** This grant is no unit of the epic but its scatter (of the unit's bytes) or its fold. */
+  /** This grant is no unit of the epic but its scatter, its fold, or the read of its source (of the unit's bytes). */
   control?: Control;
 };
 /** Answers the Begin numbered `at`: an answer to one sent before the unit was asked for again counts for nothing. */

@@ -12,6 +12,7 @@ import {
   LABELS_MAX,
   RANGES_MAX,
   REPORT_UNITS_MAX,
+  SOURCE_BAD_MAX,
   STEPS_MAX,
   WORKS_MAX,
 } from '../core/limits.ts';
@@ -33,6 +34,7 @@ import {
   wholeOrBefore,
 } from './check.ts';
 import type {
+  BadItem,
   Brings,
   Demand,
   GatherManifest,
@@ -132,6 +134,7 @@ const againUnit: Shape<NonNullable<Work['again']>[number]> = {
   step: stepNumber,
   state: optional(oneOf(true)),
 };
+const badItem: Shape<BadItem> = { item: below(GRANT_UNITS_MAX), code: id, message: text };
 const settledGrant: Shape<Settled['grants'][number]> = { n: whole, units: granted };
 
 /** What messages are made of. */
@@ -148,6 +151,7 @@ export const PART_SHAPES = {
   UnitAnswer: unitAnswer,
   AgainUnit: againUnit,
   SettledGrant: settledGrant,
+  BadItem: badItem,
 };
 
 export const WORKER_SHAPES: Shapes<WorkerMessage> = {
@@ -160,6 +164,7 @@ export const WORKER_SHAPES: Shapes<WorkerMessage> = {
     labels: recordOf(text, LABELS_MAX),
     slots: whole,
     version: text,
+    sources: optional(listOf(id, WORKS_MAX)),
     held: listOf(fieldsOf(heldGrant), HELD_UNITS_MAX),
     part: optional(whole),
   },
@@ -189,6 +194,9 @@ export const WORKER_SHAPES: Shapes<WorkerMessage> = {
     last: flag,
     to: optional(listOf(idOrNone, GRANT_UNITS_MAX)),
     labels: optional(recordOf(text, LABELS_MAX)),
+    cursor: optional(text),
+    end: optional(flag),
+    bad: optional(listOf(fieldsOf(badItem), SOURCE_BAD_MAX)),
   },
   'want-answers': { t: oneOf('want-answers'), epic: id, term: whole, n: whole, after: wholeOrBefore },
   'want-brief': { t: oneOf('want-brief'), hash: id },
@@ -208,7 +216,7 @@ export const MASTER_SHAPES: Shapes<MasterMessage> = {
     seal: idOrNone,
     again: optional(listOf(fieldsOf(againUnit), GRANT_UNITS_MAX)),
     effects: optional(id),
-    control: optional(oneOf('scatter', 'fold')),
+    control: optional(oneOf('scatter', 'fold', 'read')),
   },
   proceed: { t: oneOf('proceed'), term: whole, n: whole, at: whole, go: granted, skip: granted },
   took: { t: oneOf('took'), term: whole, n: whole, part: whole },

@@ -92,6 +92,9 @@ export class Account {
         this.items = record.items;
         this.isDrained = record.items === 0;
         return;
+      case 'source-failed':
+        this.isDrained = true;
+        return;
       case 'folding':
         this.isFolding = true;
         return;

@@ -1,5 +1,5 @@
 /**
- * What control runs (a scatter, a fold) exchange with the master while they run: parts that they give, pages of
+ * What control runs (a scatter, a fold, a read) exchange with the master while they run: parts that they give, pages of
  * answers that they want. Owns what is under way and when it is said again; what is in it is the runs' own.
  *
  * E1: one thing is under way for a run at a time, and a part has the next number only once the one before is taken.
@@ -14,7 +14,9 @@ import type { Part, WantAnswers } from '../../shared/protocol/messages.ts';
 import type { Held, Run } from './held.ts';
 
 /** A part as a run gives it: its number and its token come with the sending. */
-export type Given = Pick<Part, 'last' | 'to' | 'labels'> & { items: readonly Uint8Array[] };
+export type Given = Pick<Part, 'last' | 'to' | 'labels' | 'cursor' | 'end' | 'bad'> & {
+  items: readonly Uint8Array[];
+};
 
 type Said = { message: Part | WantAnswers; payload: readonly Uint8Array[] };
 type Exchange = { parts: number; said: Said | undefined; saidMonoMs: number; sayings: number };
@@ -28,11 +30,10 @@ export class Exchanges {
   readonly #open = new Map<Run, Exchange>();
 
   /** Has the next part of a run sent; it is there once `took` says so. */
-  give(run: Run, { items, last, to, labels }: Given): void {
+  give(run: Run, { items, ...told }: Given): void {
     const exchange = this.#of(run);
     const { epic, term, n } = run.held;
-    const more = { ...(to && { to }), ...(labels && { labels }) };
-    const message: Part = { t: 'part', epic, term, n, part: exchange.parts, last, ...more };
+    const message: Part = { t: 'part', epic, term, n, part: exchange.parts, ...told };
     this.#say(exchange, { message, payload: items.map(prefixed) });
   }
 

@@ -68,7 +68,9 @@ export class Holdings {
     this.#grants.set(`${work.term}.${work.n}`, held);
     this.#units += held.units.count;
     this.#pending += held.units.count;
-    this.#queue.push(held);
+    // Others wait for what a control run gives; units that are held are done in time.
+    if (work.control) this.#queue.unshift(held);
+    else this.#queue.push(held);
     return held;
   }
 

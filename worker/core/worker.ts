@@ -42,6 +42,8 @@ export type WorkerIdentity = {
   labels: Record<string, string>;
   slots: number;
   version: string;
+  /** Names of the sources that it can read. */
+  sources?: readonly string[];
 };
 
 export type WorkerInput =
@@ -130,7 +132,8 @@ export class Worker {
   /** Gives the next unit to start, if a slot is free; the caller ends it by `finish` or `dropped`. */
   next(): Run | undefined {
     if (this.running >= this.#identity.slots) return undefined;
-    return this.#holdings.start((held) => this.#briefs.isReady(held.briefKey));
+    // A read of a source has what it needs with it, and is no part of what is done with its units.
+    return this.#holdings.start((held) => held.control === 'read' || this.#briefs.isReady(held.briefKey));
   }
 
   /**
@@ -251,7 +254,8 @@ export class Worker {
     const offered = work.control ? undefined : this.#identity.works.find(({ name }) => name === work.work);
     const steps = offered?.steps ?? [];
     const held = this.#holdings.take(work, bytes, this.#tallies.of(work.epic), steps);
-    if (this.#briefs.need(held.briefKey)) this.#out.briefs.push({ work: work.work, hash: work.brief });
+    if (work.control !== 'read' && this.#briefs.need(held.briefKey))
+      this.#out.briefs.push({ work: work.work, hash: work.brief });
     if (this.#draining) this.#holdings.giveBackAll(this.#nowMs);
   }
 

@@ -1,35 +1,29 @@
 /**
- * A control run: one scatter or one fold of a gather, as this worker runs it. Owns the order of what it exchanges with
- * the master, the time that users' code is given, and how what they throw is classified.
+ * A control run: a scatter, a fold or a read, as this worker runs it. Owns the order of what it exchanges with the
+ * master, the time that users' code is given, and how what they throw is classified; what it exchanges is the task's.
  *
  * R1: a part is made only when the one before is taken, so a scatter of any size costs one part of memory.
  * R2: a run ends once; what users' code does after that is ignored.
  * R3: it has no effect that counts before its outcome does, so where it is stopped it is handed back.
  */
-
-import type { FoldContext, Gather, ScatterContext } from '../../shared/core/gather.ts';
-import { appendRange, eachOf, IntervalSet } from '../../shared/core/intervalSet.ts';
+import type { ScatterContext } from '../../shared/core/gather.ts';
 import {
-  BRIEF_BYTES_MAX,
   CONTROL_ATTEMPTS_MAX,
   CONTROL_RETRY_FIRST_MS,
   CONTROL_TIMEOUT_MS,
   RETRY_DELAY_MS_MAX,
-  UNIT_BYTES_MAX,
+  SOURCE_ATTEMPTS_MAX,
+  SOURCE_RETRY_MS_MAX,
 } from '../../shared/core/limits.ts';
 import { PermanentError, RetryableError } from '../../shared/core/work.ts';
 import type { Clock } from '../../shared/io/clock.ts';
 import type { Log } from '../../shared/io/log.ts';
 import { codeFrom } from '../../shared/protocol/check.ts';
-import type { UnitBytes } from '../../shared/protocol/codec.ts';
-import type { Control, Ranges } from '../../shared/protocol/messages.ts';
+import type { Control } from '../../shared/protocol/messages.ts';
 import type { Given } from '../core/exchanges.ts';
 import type { Run } from '../core/held.ts';
 import type { Outcome } from '../core/outcomes.ts';
 import type { Heard } from '../core/output.ts';
-import { jsonOf } from './json.ts';
-import type { Prepared } from './preparations.ts';
-import { labelsFrom, partsFrom } from './scatter.ts';
 import { isPromise } from './unitCheck.ts';
 import { messageOf } from './warnings.ts';
 
@@ -43,37 +37,51 @@ export type ControlPorts = {
   threw: (error: unknown) => void;
 };
 
-const OVER = new Error('the run is over');
+export type Page = Extract<Heard, { type: 'answers' }>;
 
-/** What the master says of a gather whose answers are to be folded. */
-type Standing = { failed: number; unknown: number; items: number };
-type Page = Extract<Heard, { type: 'answers' }>;
+/** What a control run does with users' code; what it throws ends the run. */
+export type Task = (run: ControlRun) => Promise<void>;
+
+/** How often each is tried, how long the longest pause is, and as what it fails when that was in vain. */
+const TRIES: Record<Control, { attempts: number; delayMsMax: number; failed: string; exhausted: string }> = {
+  scatter: triesOf('scatter_failed'),
+  fold: triesOf('fold_failed'),
+  read: {
+    attempts: SOURCE_ATTEMPTS_MAX,
+    delayMsMax: SOURCE_RETRY_MS_MAX,
+    failed: 'source_failed',
+    exhausted: 'retries_exhausted', // A person decides: nothing of it is lost.
+  },
+};
+
+const OVER = new Error('the run is over');
 
 export class ControlRun {
   readonly #run: Run;
   readonly #control: Control;
-  readonly #gather: Gather;
-  readonly #prepared: Extract<Prepared, { ok: true }>;
+  readonly #task: Task;
   readonly #ports: ControlPorts;
   readonly #controller = new AbortController();
   #waits: { resolve: (heard: Heard) => void; reject: (error: Error) => void } | undefined;
   #over = false;
+  #attempt: number;
 
-  constructor(run: Run, gather: Gather, prepared: Extract<Prepared, { ok: true }>, ports: ControlPorts) {
+  constructor(run: Run, task: Task, ports: ControlPorts) {
     this.#run = run;
     this.#control = run.held.control as Control;
-    this.#gather = gather;
-    this.#prepared = prepared;
+    this.#task = task;
     this.#ports = ports;
+    this.#attempt = run.attempts[0] ?? 1;
   }
 
-  get #attempt(): number {
-    return this.#run.attempts[0] ?? 1;
+  /** What the master sent with it. */
+  get bytes(): Uint8Array {
+    return this.#run.bytes;
   }
 
   async start(): Promise<void> {
     try {
-      await (this.#control === 'scatter' ? this.#scatter() : this.#fold());
+      await this.#task(this);
       this.#end({ kind: 'ok' });
     } catch (error) {
       if (!this.#over) this.#threw(error);
@@ -92,82 +100,20 @@ export class ControlRun {
     this.#controller.abort(new Error(reason));
   }
 
-  async #scatter(): Promise<void> {
-    const { scatter } = this.#gather;
-    const wait = this.#wait.bind(this);
-    const given = await wait(scatter.run(this.#prepared.brief, this.#context()));
-    if (scatter.kind === 'labels') return this.#give(labelsFrom(given));
-    for await (const part of partsFrom(given, wait)) await this.#give(part); // R1
+  /** Has a part sent, and waits until it is taken (R1). */
+  async give(given: Given): Promise<void> {
+    await this.#answered(() => this.#ports.give(this.#run, given));
+    // Where what was given is kept, what comes next is tried anew.
+    if (this.#control === 'read') this.#attempt = 1;
   }
 
-  async #fold(): Promise<void> {
-    const standing = JSON.parse(Buffer.from(this.#run.bytes).toString()) as Standing;
-    const { answers, units, missing } = await this.#answers();
-    const { failed, unknown, items } = standing;
-    const complete = missing.length === 0 && failed === 0 && unknown === 0;
-    const lost = IntervalSet.of(missing);
-    const isMissing = (item: number): boolean => lost.has(item);
-    const brief = this.#prepared.brief;
-    const context: FoldContext = {
-      ...this.#context(),
-      brief,
-      missing,
-      isMissing,
-      failed,
-      unknown,
-      items,
-      complete,
-      units,
-    };
-    const value = jsonOf(await this.#wait(this.#gather.fold(answers, context)));
-    if (!value.ok)
-      throw new PermanentError(`what the fold returned cannot be written as JSON: it ${value.why}`);
-    const { bytes } = value;
-    if (bytes.length > BRIEF_BYTES_MAX)
-      throw new PermanentError(
-        `what the fold returned has ${bytes.length} bytes as JSON, over ${BRIEF_BYTES_MAX}`,
-      );
-    for (let at = 0; at < bytes.length; at += UNIT_BYTES_MAX) {
-      const end = at + UNIT_BYTES_MAX;
-      await this.#give({ items: [bytes.subarray(at, end)], last: end >= bytes.length });
-    }
-  }
-
-  /** All answers, and what is missing, page by page. */
-  async #answers(): Promise<{ answers: unknown[]; units: number[]; missing: Ranges }> {
-    const answers: unknown[] = [];
-    const units: number[] = [];
-    const missing: number[] = [];
-    for (let isLast = false; !isLast; ) {
-      const page = await this.#page(Math.max(units.at(-1) ?? -1, (missing.at(-1) ?? 0) - 1));
-      for (let i = 0; i < page.missing.length; i += 2)
-        appendRange(missing, page.missing[i] as number, page.missing[i + 1] as number);
-      eachOf(page.units, (unit) => units.push(unit));
-      for (let i = 0; i < page.bytes.count; i++) answers.push(parsed(page.bytes, i));
-      isLast = page.last;
-    }
-    return { answers, units, missing };
-  }
-
-  #page(after: number): Promise<Page> {
+  /** Asks for the answers of units above `after`. */
+  page(after: number): Promise<Page> {
     return this.#answered(() => this.#ports.want(this.#run, after)) as Promise<Page>;
   }
 
-  async #give(given: Given): Promise<void> {
-    await this.#answered(() => this.#ports.give(this.#run, given));
-  }
-
-  /** Says something and waits for its answer: as long as that takes, for the master may be away. */
-  #answered(say: () => void): Promise<Heard> {
-    return new Promise((resolve, reject) => {
-      if (this.#over) return reject(OVER);
-      this.#waits = { resolve, reject };
-      say();
-    });
-  }
-
   /** Waits for users' code, for no longer than it may take. */
-  async #wait<T>(given: T | PromiseLike<T>): Promise<T> {
+  async wait<T>(given: T | PromiseLike<T>): Promise<T> {
     if (!isPromise(given)) return given;
     const { signal } = this.#controller;
     let end = (): void => {};
@@ -192,7 +138,16 @@ export class ControlRun {
     }
   }
 
-  #context(): ScatterContext {
+  /** Resolves after this time; `cancel` ends the waiting for it. */
+  after(ms: number): { passed: Promise<undefined>; cancel: () => void } {
+    let cancel = (): void => {};
+    const passed = new Promise<undefined>((resolve) => {
+      cancel = this.#ports.setTimer(ms, () => resolve(undefined));
+    });
+    return { passed, cancel };
+  }
+
+  context(): ScatterContext {
     const { epic, work } = this.#run.held;
     const { log } = this.#ports;
     return {
@@ -203,22 +158,29 @@ export class ControlRun {
     };
   }
 
+  /** Says something and waits for its answer: as long as that takes, for the master may be away. */
+  #answered(say: () => void): Promise<Heard> {
+    return new Promise((resolve, reject) => {
+      if (this.#over) return reject(OVER);
+      this.#waits = { resolve, reject };
+      say();
+    });
+  }
+
   #threw(error: unknown): void {
     this.#ports.threw(error);
-    const own = this.#control === 'scatter' ? 'scatter_failed' : 'fold_failed';
+    const { attempts, delayMsMax, failed, exhausted } = TRIES[this.#control];
     const message = messageOf(error);
     const attempt = this.#attempt;
     const fail = (code: string, told: string): void =>
       this.#end({ kind: 'failed', code: codeFrom(code), message: told, step: '', attempt });
     // An error that names no code of its own is told as what it made impossible.
-    const code = codeOf(error) === 'step_failed' ? own : codeOf(error);
+    const code = codeOf(error) === 'step_failed' ? failed : codeOf(error);
     if (error instanceof PermanentError) return fail(code, message);
-    if (attempt >= CONTROL_ATTEMPTS_MAX) return fail(own, `after ${attempt} attempts: ${message}`);
+    if (attempt >= attempts) return fail(exhausted, `after ${attempt} attempts: ${message}`);
     const asked = error instanceof RetryableError ? error.afterMs : undefined;
-    const delayMs = Math.min(
-      Math.max(0, asked ?? CONTROL_RETRY_FIRST_MS * 2 ** (attempt - 1)),
-      RETRY_DELAY_MS_MAX,
-    );
+    const ownMs = Math.min(CONTROL_RETRY_FIRST_MS * 2 ** (attempt - 1), delayMsMax);
+    const delayMs = Math.min(Math.max(0, asked ?? ownMs), RETRY_DELAY_MS_MAX);
     this.#end({ kind: 'retry', step: 0, attempt: attempt + 1, delayMs, code: codeFrom(code) });
   }
 
@@ -230,10 +192,10 @@ export class ControlRun {
   }
 }
 
-function codeOf(error: unknown): string {
-  return error instanceof PermanentError || error instanceof RetryableError ? error.code : 'step_failed';
+function triesOf(failed: string): (typeof TRIES)[Control] {
+  return { attempts: CONTROL_ATTEMPTS_MAX, delayMsMax: RETRY_DELAY_MS_MAX, failed, exhausted: failed };
 }
 
-function parsed(bytes: UnitBytes, i: number): unknown {
-  return JSON.parse(Buffer.from(bytes.at(i)).toString());
+function codeOf(error: unknown): string {
+  return error instanceof PermanentError || error instanceof RetryableError ? error.code : 'step_failed';
 }

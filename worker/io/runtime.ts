@@ -8,6 +8,7 @@
 import { GimmeError } from '../../shared/core/errors.ts';
 import { RESEND_MS } from '../../shared/core/limits.ts';
 import type { Rng } from '../../shared/core/rng.ts';
+import type { SourceDefinition } from '../../shared/core/userSource.ts';
 import type { WorkDefinition } from '../../shared/core/work.ts';
 import type { Bus } from '../../shared/io/bus.ts';
 import type { Clock } from '../../shared/io/clock.ts';
@@ -30,6 +31,8 @@ const PASS_UNITS = 64;
 export type WorkerParts = {
   identity: WorkerIdentity;
   works: ReadonlyMap<string, WorkDefinition>;
+  /** By name, those that the identity names. */
+  sources?: ReadonlyMap<string, SourceDefinition>;
   bus: Bus;
   clock: Clock;
   random: Rng;
@@ -208,6 +211,7 @@ export class WorkerRuntime {
       });
       this.#drained?.();
     });
+    this.#controls.stopReads('the worker drains');
     this.#step({ type: 'drain' });
     await done;
     cancel();

@@ -14,6 +14,7 @@ import {
 import { PermanentError } from '../../shared/core/work.ts';
 import { TEXT_CHARS_MAX } from '../../shared/protocol/check.ts';
 import type { Given } from '../core/exchanges.ts';
+import { iteratorOf } from './iterated.ts';
 import { jsonOf } from './json.ts';
 
 type Item = { bytes: Uint8Array; to: string };
@@ -45,6 +46,7 @@ export async function* partsFrom(given: unknown, wait: Wait): AsyncGenerator<Giv
   let addressed = 0;
   let sum = 0;
   const items = iteratorOf(given);
+  if (!items) throw bad('the scatter must give an array, an iterable or an async iterable of items');
   let isDone = false;
   try {
     for (;;) {
@@ -74,18 +76,6 @@ export async function* partsFrom(given: unknown, wait: Wait): AsyncGenerator<Giv
     const end = async (): Promise<void> => void (await items.return?.());
     if (!isDone) end().catch(() => {});
   }
-}
-
-type Step = IteratorResult<unknown>;
-type Iterated = { next(): Step | Promise<Step>; return?(): unknown };
-
-function iteratorOf(given: unknown): Iterated {
-  if (typeof given === 'object' && given !== null) {
-    const items = given as Partial<AsyncIterable<unknown> & Iterable<unknown>>;
-    const iterator = items[Symbol.asyncIterator]?.() ?? items[Symbol.iterator]?.();
-    if (iterator) return iterator;
-  }
-  throw bad('the scatter must give an array, an iterable or an async iterable of items');
 }
 
 function itemFrom(given: unknown, index: number): Item {

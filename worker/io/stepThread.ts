@@ -5,7 +5,7 @@
 
 import { THREAD_BRIEFS_MAX } from '../../shared/core/limits.ts';
 import { isSkip, PermanentError, type StepContext, type WorkDefinition } from '../../shared/core/work.ts';
-import { exportedWorks } from '../../shared/io/worksModule.ts';
+import { loadModule } from '../../shared/io/worksModule.ts';
 import type { BriefEnvelope } from '../../shared/protocol/api.ts';
 import {
   notCloneable,
@@ -65,7 +65,7 @@ async function carryOut(task: ThreadTask): Promise<ThreadReply> {
 async function workOf({ module, work: name }: ThreadTask): Promise<WorkDefinition> {
   let loading = modules.get(module);
   if (!loading) {
-    loading = exportedWorks(module);
+    loading = loadModule(module).then(({ works }) => works);
     modules.set(module, loading);
     // It may load at the next try: a file that was being replaced, too many files open.
     loading.catch(() => modules.delete(module));

@@ -37,6 +37,7 @@ class Shell {
           for await (const chunk of chunks) this.spooled += Buffer.from(chunk).toString();
           return { type: 'spool', ...written };
         },
+        append: () => Promise.reject(new Error('no source is read')),
         remove: () => Promise.resolve(),
       },
       briefs: {

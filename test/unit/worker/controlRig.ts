@@ -1,4 +1,4 @@
-/** One scatter or fold by itself, and a test that hears what it gives. */
+/** One scatter, fold or read by itself, and a test that hears what it gives. */
 import assert from 'node:assert/strict';
 import { defineGather, type FoldContext, type GatherDefinition } from '../../../shared/core/gather.ts';
 import { FakeClock } from '../../../shared/io/clock.ts';
@@ -8,8 +8,8 @@ import { CONTROL_UNIT, type Control, type Work } from '../../../shared/protocol/
 import type { Given } from '../../../worker/core/exchanges.ts';
 import { Held } from '../../../worker/core/held.ts';
 import type { Outcome } from '../../../worker/core/outcomes.ts';
-import { ControlRun } from '../../../worker/io/controlRun.ts';
-import type { Prepared } from '../../../worker/io/preparations.ts';
+import { ControlRun, type Task } from '../../../worker/io/controlRun.ts';
+import { foldTask, scatterTask } from '../../../worker/io/gatherTasks.ts';
 
 export const NOBODY = { failed: 0, unknown: 0, items: 0 };
 
@@ -28,7 +28,7 @@ export class Rig {
   isTaking = true;
 
   constructor(
-    gather: GatherDefinition<string>,
+    of: GatherDefinition<string> | Task,
     kind: Control,
     { attempt = 1, input = {} }: { attempt?: number; input?: object } = {},
   ) {
@@ -42,8 +42,8 @@ export class Rig {
     this.ended = new Promise((resolve) => {
       end = resolve;
     });
-    const prepared = { ok: true, brief: 'request' } as Extract<Prepared, { ok: true }>;
-    this.run = new ControlRun(run, gather.gather, prepared, {
+    const task = kind === 'fold' ? foldTask : scatterTask;
+    this.run = new ControlRun(run, typeof of === 'function' ? of : task(of.gather, 'request'), {
       give: (_run, given) => {
         this.given.push(given);
         if (this.isTaking) setImmediate(() => this.run.heard({ type: 'took', run }));
