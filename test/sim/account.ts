@@ -20,6 +20,8 @@ export class Account {
   readonly absent = new Set<number>();
   isPurged = false;
   isDrained = false;
+  /** Its source gave up for good. */
+  hasSourceFailed = false;
   /** Its work is known. */
   isFrozen = false;
   isClosing = false;
@@ -94,6 +96,7 @@ export class Account {
         return;
       case 'source-failed':
         this.isDrained = true;
+        this.hasSourceFailed = true;
         return;
       case 'folding':
         this.isFolding = true;
@@ -242,6 +245,8 @@ export class Account {
       const what = `finishes with ${left} outstanding and is ${this.isDrained ? '' : 'not '}drained`;
       throw new Broken('A3', this.epic, undefined, what);
     }
+    if (this.hasSourceFailed && !this.isClosing && outcome !== 'failed')
+      throw new Broken('A3', this.epic, undefined, `is ${outcome} though its source failed`);
     this.state = outcome;
   }
 }

@@ -7,7 +7,14 @@ import type { Master, MasterInput } from '../../master/core/master.ts';
 import type { AnsweredUnit, EpicRecord } from '../../master/core/records.ts';
 import type { Now, Outgoing, StepOutput } from '../../master/core/state.ts';
 import { eachOf, IntervalSet } from '../../shared/core/intervalSet.ts';
-import type { GimmeWork, GrantReport, MasterMessage, Ranges } from '../../shared/protocol/messages.ts';
+import { prefixed } from '../../shared/protocol/codec.ts';
+import type {
+  GimmeWork,
+  GrantReport,
+  MasterMessage,
+  Ranges,
+  ReadInput,
+} from '../../shared/protocol/messages.ts';
 
 export type Breakage = {
   /** What the core is told that it finds in its journal. */
@@ -46,6 +53,10 @@ export const BREAKAGES: Readonly<Record<string, () => Breakage>> = {
   'late answers are folded': () => ({ output: foldingLate }),
   'the deadline is forgotten after a restart': () => ({ recovered: forgetDeadlines }),
   'what is for one responder is given to any': () => ({ before: addressNobody }),
+  'a late batch of a read that another follows is taken': () => ({ input: takingLate }),
+  'the cursor of a source is kept before its batch is durable': () => ({ input: cursorFirst }),
+  'a source begins anew after a crash': () => ({ recovered: forgetCursors }),
+  'more is read ahead than there is room for': () => ({ output: readingAll }),
   'some outcomes are told and not recorded': () => ({ output: droppingSettled }),
 };
 
@@ -234,6 +245,38 @@ function foldingLate(output: StepOutput): StepOutput {
     return { k: 'settled', epic: record.epic, answered };
   });
   return { ...output, records };
+}
+
+/** Takes a batch as if the read that runs now had given it. */
+function takingLate(input: MasterInput, { state }: Master): MasterInput {
+  if (input.type !== 'sourced') return input;
+  const grant = state.live.get(input.token.epic)?.control.grant;
+  if (!grant) return input;
+  const { session, term, n } = grant;
+  return { ...input, token: { session, term, n, epic: input.token.epic } };
+}
+
+/** Goes on behind what came in the moment it comes. */
+function cursorFirst(input: MasterInput, { state }: Master): MasterInput {
+  const part = input.type === 'message' && input.message.t === 'part' ? input.message : undefined;
+  const epic = part && state.ledger.epics.get(part.epic);
+  if (epic?.source.type === 'named' && part?.cursor !== undefined) epic.cursor = part.cursor;
+  return input;
+}
+
+function forgetCursors({ state }: Master): void {
+  for (const epic of state.ledger.epics.values()) epic.cursor = undefined;
+}
+
+/** Has each read give all that there is. */
+function readingAll(output: StepOutput): StepOutput {
+  const messages = output.messages.map((out): Outgoing => {
+    if (out.message.t !== 'work' || out.message.control !== 'read') return out;
+    const input = JSON.parse(new TextDecoder().decode(out.payload[0]?.subarray(4))) as ReadInput;
+    const bytes = new TextEncoder().encode(JSON.stringify({ ...input, units: 1_000 }));
+    return { ...out, payload: [prefixed(bytes)] };
+  });
+  return { ...output, messages };
 }
 
 function forgetDeadlines({ state }: Master): void {

@@ -1,9 +1,9 @@
 /**
- * The scatters and folds of a worker of the simulation: they stand for users' code and for what runs it
+ * The scatters, folds and reads of a worker of the simulation: they stand for users' code and for what runs it
  * (`worker/io/controlRun.ts`). Each takes its time between two parts, and may fail there.
  */
 import { CONTROL_ATTEMPTS_MAX } from '../../shared/core/limits.ts';
-import type { Ranges } from '../../shared/protocol/messages.ts';
+import type { BadItem, Ranges, ReadInput } from '../../shared/protocol/messages.ts';
 import type { Given } from '../../worker/core/exchanges.ts';
 import type { Run } from '../../worker/core/held.ts';
 import type { Outcome } from '../../worker/core/outcomes.ts';
@@ -11,6 +11,7 @@ import type { Heard } from '../../worker/core/output.ts';
 import type { Worker } from '../../worker/core/worker.ts';
 import type { Dice } from './dice.ts';
 import { itemOf, type PlannedGather, valueOf } from './gatherPlan.ts';
+import type { Source } from './sources.ts';
 import { each, tokenOf } from './story.ts';
 
 export type Answer = readonly [unit: number, answer: string];
@@ -21,6 +22,7 @@ export type ControlsParts = {
   dice: Dice;
   luck: () => { fail: number; retry: number; runMs: number };
   gatherOf: (epic: string) => PlannedGather;
+  sourceOf: (epic: string) => Source;
   after: (ms: number, then: () => void) => void;
   /** Has the core take a step, so that what was said to it is sent. */
   ran: () => void;
@@ -41,8 +43,10 @@ export class Controls {
   }
 
   start(run: Run): void {
-    const isFold = run.held.control === 'fold';
-    this.#runs.set(run, { given: isFold ? [] : this.#itemsOf(run), answers: [], missing: [] });
+    const { control } = run.held;
+    const isFold = control === 'fold';
+    const given = isFold ? [] : control === 'read' ? this.#unitsOf(run) : this.#itemsOf(run);
+    this.#runs.set(run, { given, answers: [], missing: [] });
     this.#later(run, () => {
       if (!isFold) return this.#give(run);
       this.#parts.core.exchanges.want(run, -1);
@@ -94,6 +98,25 @@ export class Controls {
     return given;
   }
 
+  /** The parts of a read: what the source has after the cursor, as much as is wanted. The cursor is the last unit. */
+  #unitsOf({ held, bytes }: Run): Given[] {
+    const { sourceOf, dice } = this.#parts;
+    const { cursor, units } = JSON.parse(new TextDecoder().decode(bytes)) as ReadInput;
+    const source = sourceOf(held.epic);
+    const after = cursor === undefined ? -1 : (JSON.parse(cursor) as number);
+    const until = Math.min(source.units.length, after + 1 + units);
+    const given: Given[] = [];
+    for (let from = after + 1; from < until; ) {
+      const to = Math.min(until, from + dice.whole(1, 20));
+      given.push(partOf(source, from, to));
+      from = to;
+    }
+    // Whether there is more is only known by asking for it.
+    if (until < after + 1 + units) given.push({ items: [], last: true, end: true });
+    const last = given.pop() as Given;
+    return [...given, { ...last, last: true }];
+  }
+
   #give(run: Run): void {
     const next = this.#runs.get(run)?.given.shift();
     const fate = next && this.#fate(run);
@@ -126,6 +149,17 @@ export class Controls {
     this.#runs.delete(run);
     this.#parts.core.finish(run, outcome);
   }
+}
+
+function partOf(source: Source, from: number, to: number): Given {
+  const bad: BadItem[] = [];
+  const items: Uint8Array[] = [];
+  for (let unit = from; unit < to; unit++) {
+    const isBad = source.isBad(unit);
+    if (isBad) bad.push({ item: unit - from, code: 'invalid_unit', message: 'bad' });
+    items.push(new TextEncoder().encode(isBad ? '' : source.units[unit]));
+  }
+  return { items, last: false, cursor: String(to - 1), ...(bad.length > 0 && { bad }) };
 }
 
 function listOf(ranges: Ranges): number[] {

@@ -11,6 +11,7 @@
  * Y3: a unit reaches its step with the bytes that the source has for it; bad ones never do.
  * Y4: on a calm network a crash of the master runs nothing again and makes nothing unknown (G3).
  * Y5: an epic that is over is forgotten when it is old enough, with its rows.
+ * Y7: of a named source the units and the cursor that are recorded always agree.
  * Y6: a second try has the effect keys of the first (and see `secondTries.ts`).
  */
 import type { MasterInput } from '../../master/core/master.ts';
@@ -195,7 +196,8 @@ export class History {
   over(): void {
     for (const [id, { planned, source, durable }] of this.#epics) {
       if (durable.state === 'running') throw new Broken('G2', id, undefined, 'is not over');
-      const mayBeShort = durable.isClosing && this.#unreadable.has(id);
+      const isNamed = source?.spec.type === 'named';
+      const mayBeShort = durable.isClosing ? isNamed || this.#unreadable.has(id) : durable.hasSourceFailed;
       const count = source?.units.length ?? 0;
       const isAll = planned.retryOf ? isTried(planned.retryOf, durable) : durable.read === count;
       if (!isAll && !mayBeShort) {
@@ -252,7 +254,10 @@ export class History {
     if (record.k === 'epic-submitted') this.#enter(record);
     const of = this.#of(epic);
     const { decided, holders, gather, planned } = of;
-    if (record.k === 'horizon') checkAbsent(record, decided.read, planned.retryOf);
+    if (record.k === 'horizon') {
+      checkAbsent(record, decided.read, planned.retryOf);
+      this.#checkCursor(record, decided.read);
+    }
     if (record.k === 'epic-finished') of.finishedWallMs = record.wallMs;
     if (record.k === 'purged') this.#mayForgetEpic(of);
     this.#story.record(record, decided.read);
@@ -267,6 +272,14 @@ export class History {
     for (const units of [record.again, record.unclaimed, record.unknown]) {
       each(units, (unit) => this.#release(epic, unit));
     }
+  }
+
+  /** The cursor of the simulation is the number of the last unit (Y7). */
+  #checkCursor({ epic, to, cursor }: EpicRecordOf<'horizon'>, before: number): void {
+    const isNamed = this.#of(epic).source?.spec.type === 'named';
+    const wanted = isNamed && to > before ? String(to - 1) : undefined;
+    if (cursor !== wanted)
+      throw new Broken('Y7', epic, undefined, `is read to ${to} with the cursor ${cursor}, not ${wanted}`);
   }
 
   /** It is kept for as long as was asked for (Y5). */
@@ -363,7 +376,7 @@ export class History {
     return spec.type === 'spool' ? this.#sources.get(spec.id) : undefined;
   }
 
-  #holdersOf({ work, gather }: PlannedEpic, account: Account, before?: Holders): Holders {
+  #holdersOf({ work, gather, source }: PlannedEpic, account: Account, before?: Holders): Holders {
     const { leaseMs } = this.#plan.settings;
     // What waits for one responder must not keep the others from what is for them.
     const isAddressed = gather?.to !== undefined || gather?.labels !== undefined;
@@ -372,7 +385,9 @@ export class History {
     const listenedMs = (): number => this.demand.listenedMs;
     const mayDoubt = effectsOf(work).includes('at-most-once');
     const isWaiting = (): boolean => this.demand.listenedMs < leaseMs;
-    return new Holders(account, { lookAheadUnits, mayDoubt, isWaiting, reissueAfterMs, listenedMs }, before);
+    const isExact = source?.spec.type === 'named';
+    const rules = { lookAheadUnits, isExact, mayDoubt, isWaiting, reissueAfterMs, listenedMs };
+    return new Holders(account, rules, before);
   }
 
   #of(epic: string): Of {

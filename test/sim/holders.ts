@@ -20,6 +20,8 @@ const UNCLEAR = '?';
 
 export type Rules = {
   lookAheadUnits: number;
+  /** Of a named source: it is never exceeded, not by one read either. */
+  isExact: boolean;
   /** An effect of its work is at most once. */
   mayDoubt: boolean;
   /** Whether holders of before a crash still have time to come back. */
@@ -179,6 +181,8 @@ export class Holders {
     }
     for (; this.#readTo < to; this.#readTo++) this.#untouched.add(this.#readTo);
     each(absent, (unit) => this.#untouched.delete(unit));
+    if (this.#rules.isExact && this.#untouched.size > this.#rules.lookAheadUnits)
+      this.#broken('H6', undefined, `has ${this.#untouched.size} units ready that nobody asked for`);
   }
 
   #expired({ session, again, unknown, unclaimed }: EpicRecordOf<'lease-expired'>): void {

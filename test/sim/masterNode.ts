@@ -80,7 +80,7 @@ export class MasterNode {
       state: this.core.state,
       disk,
       spools: parts.sources,
-      written: (then) => this.process.after(dice.between(0, READ_MS), then),
+      written: (then, count = 1) => this.process.after(dice.between(0, READ_MS * count), then),
       whenSynced: (then) => this.#whenSynced(then),
       step: (input) => this.step(input),
       send: (session, message, payload) => this.#send({ to: 'worker', session, message, payload, after: 0 }),

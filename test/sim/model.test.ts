@@ -47,6 +47,7 @@ test('promises hold under faults, and everything finishes once they end', { time
     'expired',
     'lostGrants',
     'scattered',
+    'source-failed',
     'folded',
     'late',
     'closing: missing',

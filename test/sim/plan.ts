@@ -53,6 +53,8 @@ export type PlannedPlace = {
   /** Responder name: two places may have the same. */
   name: string;
   area: string;
+  /** Whether it offers the source. */
+  reads: boolean;
 };
 
 export type Plan = {
@@ -108,6 +110,7 @@ export function drawPlan(dice: Dice, profile: Profile): Plan {
       slots: dice.whole(1, 5),
       name: `r${number > 0 && dice.chance(0.2) ? number - 1 : number}`,
       area: dice.pick(['north', 'south']),
+      reads: number === 0 || dice.chance(0.5),
     });
   }
   for (let i = dice.whole(1, 4); i > 0; i--) plan.epics.push(drawEpic(dice, `e${i}`, plan));

@@ -221,12 +221,14 @@ export class Simulation {
     const only = this.#history.failedIn(id);
     if (!only) return this.#timeline.after(1_000, () => this.#tryAgain(first));
     this.#awaited -= 1;
-    if (only.length === 0 || !source) return;
+    const { offset } = this.#master.core.state.ledger.epics.get(id) ?? {};
+    if (only.length === 0 || !source || offset === undefined) return;
     const retryOf = { epic: id, effects: id, only };
     const atMs = this.#timeline.nowMs;
-    const again = { ...first, id: `${id}-again`, atMs, retryOf, isTriedAgain: false, pause: undefined };
+    const more = { source: source.reread(offset), isTriedAgain: false, pause: undefined };
+    const again = { ...first, id: `${id}-again`, atMs, retryOf, ...more };
     this.#plan.epics.push(again);
-    this.#sources.set(again.id, source);
+    this.#sources.set(again.id, again.source);
     this.#submit(again.id);
   }
 

@@ -1,11 +1,14 @@
 /**
- * What scatters and folds exchange with a master of the simulation, as its shell takes and answers it
- * (`master/io/gathers.ts`): parts in order, each once, the last answered once all of it is durable and recorded.
+ * What scatters, folds and reads exchange with a master of the simulation, as its shell takes and answers it
+ * (`master/io/gathers.ts`, `sourceReads.ts`): parts in order, each once, the last answered once all of it is durable
+ * and recorded. Whether a read may give anything at all is left to the core.
  */
 import { type ControlToken, controlGrantOf } from '../../master/core/control.ts';
+import type { Epic } from '../../master/core/epic.ts';
 import { foldPage } from '../../master/core/foldPage.ts';
 import type { MasterInput } from '../../master/core/master.ts';
 import type { Addresses } from '../../master/core/records.ts';
+import type { Batch } from '../../master/core/source.ts';
 import type { MasterState } from '../../master/core/state.ts';
 import { appendRange, IntervalSet } from '../../shared/core/intervalSet.ts';
 import { prefixed, type UnitBytes } from '../../shared/protocol/codec.ts';
@@ -21,6 +24,8 @@ import { hashOf, itemOf } from './gatherPlan.ts';
 import { Source } from './sources.ts';
 import { tokenOf } from './story.ts';
 
+/** A batch takes the time of so many writes at most: much can happen meanwhile. */
+const BATCH_WRITES = 10;
 /** Rows of one page of answers. */
 const PAGE_ROWS = 7;
 /** Ranges of missing units on one page. */
@@ -29,10 +34,10 @@ const PAGE_RANGES = 2;
 export type UploadsParts = {
   state: MasterState;
   disk: Disk;
-  /** Sources that scatters gave, by their id: what outlives the process. */
+  /** Of epics by their id, and those that scatters gave by their own: what outlives the process. */
   spools: Map<string, Source>;
-  /** Calls back after the time of a write. */
-  written: (then: () => void) => void;
+  /** Calls back after the time of a write, or of so many. */
+  written: (then: () => void, count?: number) => void;
   /** Calls back once all records so far are durable. */
   whenSynced: (then: () => void) => void;
   step: (input: MasterInput) => void;
@@ -44,6 +49,9 @@ type Upload = { next: number; items: string[]; to: string[]; isEnding: boolean; 
 export class Uploads {
   readonly #parts: UploadsParts;
   readonly #uploads = new Map<string, Upload>();
+  /** How far the parts of each read have come. */
+  readonly #reads = new Map<string, { next: number; isWriting: boolean }>();
+  readonly #writes = new Map<string, ((done: () => void) => void)[]>();
 
   constructor(parts: UploadsParts) {
     this.#parts = parts;
@@ -52,6 +60,8 @@ export class Uploads {
   take(session: string, part: Part, units: UnitBytes): void {
     const token: ControlToken = { session, epic: part.epic, term: part.term, n: part.n };
     const { state } = this.#parts;
+    const source = this.#namedOf(part.epic);
+    if (source) return this.#takeUnits(token, part, units, source);
     const kind = (['scatter', 'fold'] as const).find((one) => controlGrantOf(state, token, one));
     if (!kind) return;
     const key = tokenOf(token);
@@ -73,6 +83,56 @@ export class Uploads {
       }
     }
     this.#took(token, upload.next - 1);
+  }
+
+  #namedOf(epic: string): Source | undefined {
+    const source = this.#parts.spools.get(epic);
+    return source?.spec.type === 'named' ? source : undefined;
+  }
+
+  #takeUnits(token: ControlToken, part: Part, units: UnitBytes, source: Source): void {
+    const key = tokenOf(token);
+    const read = this.#reads.get(key) ?? { next: 0, isWriting: false };
+    this.#reads.set(key, read);
+    if (read.isWriting) return;
+    if (part.part < read.next) return this.#took(token, part.part);
+    if (part.part > read.next) return this.#stop(token);
+    read.isWriting = true;
+    this.#queue(token.epic, (done) => {
+      const { state, whenSynced, step } = this.#parts;
+      const epic = state.ledger.epics.get(token.epic);
+      read.isWriting = false;
+      if (!epic) return done();
+      const batch = keep(source, epic, part, units);
+      const { cursor, last } = part;
+      step({ type: 'sourced', token, batch, last, ...(cursor !== undefined && { cursor }) });
+      read.isWriting = true;
+      whenSynced(() => {
+        read.isWriting = false;
+        read.next = part.part + 1;
+        this.#took(token, part.part);
+        done();
+      });
+    });
+  }
+
+  /** Of one epic one batch is written at a time. */
+  #queue(epic: string, write: (done: () => void) => void): void {
+    const waiting = this.#writes.get(epic);
+    if (waiting) return void waiting.push(write);
+    const more: ((done: () => void) => void)[] = [];
+    this.#writes.set(epic, more);
+    const next = (one: (done: () => void) => void): void =>
+      this.#parts.written(
+        () =>
+          one(() => {
+            const another = more.shift();
+            if (another) next(another);
+            else this.#writes.delete(epic);
+          }),
+        BATCH_WRITES,
+      );
+    next(write);
   }
 
   /** Sends a page of answers to a fold. */
@@ -149,6 +209,28 @@ export class Uploads {
     const { state, send } = this.#parts;
     send(session, { t: 'abort', term: state.term, epic, units: [CONTROL_UNIT, CONTROL_UNIT + 1] }, []);
   }
+}
+
+/** Writes the units of a part where those of its epic end. */
+function keep(
+  source: Source,
+  { offset, read }: Epic,
+  { bad = [], end = false }: Part,
+  units: UnitBytes,
+): Batch {
+  const { count } = units;
+  const starts = new Uint32Array(count + 1);
+  const pieces: Uint8Array[] = [];
+  for (let i = 0; i < count; i++) {
+    const piece = prefixed(units.at(i));
+    pieces.push(piece);
+    starts[i + 1] = (starts[i] as number) + piece.length;
+  }
+  const framed = new Uint8Array(Buffer.concat(pieces));
+  const items = bad.map(({ item }) => item);
+  const next = count === 0 ? offset : source.append(offset, { count, framed, starts, bad: items });
+  const told = bad.map(({ item, code, message }) => ({ unit: read + item, code, message }));
+  return { first: read, count, framed, starts, bad: told, offset, next, end };
 }
 
 function addressesOf(to: readonly string[]): Addresses {

@@ -15,6 +15,7 @@ import { Controls, type Told } from './controls.ts';
 import type { Dice } from './dice.ts';
 import { answerOf, type PlannedGather } from './gatherPlan.ts';
 import { Process } from './process.ts';
+import type { Source } from './sources.ts';
 import { tokenOf } from './story.ts';
 import type { Timeline } from './timeline.ts';
 import { hasCheckpoint, outputOf } from './works.ts';
@@ -39,6 +40,8 @@ export type WorkerParts = {
   name: string;
   area: string;
   gatherOf: (epic: string) => PlannedGather;
+  sourceOf: (epic: string) => Source;
+  sources: readonly string[];
   heartbeatMs: number;
   luck: () => Luck;
   send: (to: WorkerOutput['messages'][number]['to'], message: WorkerMessage, frame: Uint8Array) => void;
@@ -71,8 +74,9 @@ export class WorkerNode {
     this.#parts = parts;
     this.session = parts.session;
     this.process = new Process(parts.timeline);
-    const { works, slots, name, area, dice, heartbeatMs, session, luck, gatherOf, folds } = parts;
-    const identity = { name, works: [...works], labels: { area }, slots, version: '0' };
+    const { works, slots, name, area, dice, heartbeatMs, session, luck, gatherOf, sourceOf, folds } = parts;
+    const { sources } = parts;
+    const identity = { name, works: [...works], sources, labels: { area }, slots, version: '0' };
     this.core = new Worker({ identity, random: dice.random, heartbeatMs });
     this.#controls = new Controls({
       core: this.core,
@@ -80,6 +84,7 @@ export class WorkerNode {
       dice,
       luck,
       gatherOf,
+      sourceOf,
       after: (ms, then) => this.process.after(ms, then),
       ran: () => this.step({ type: 'ran' }),
       folds,

@@ -10,6 +10,7 @@ import type { History } from './history.ts';
 import { Link, type Network } from './link.ts';
 import type { MasterNode } from './masterNode.ts';
 import type { Plan } from './plan.ts';
+import { FEED, type Source } from './sources.ts';
 import type { Story } from './story.ts';
 import type { Trace } from './trace.ts';
 import { type Luck, WorkerNode } from './workerNode.ts';
@@ -21,6 +22,7 @@ export type Place = {
   readonly slots: number;
   readonly name: string;
   readonly area: string;
+  readonly reads: boolean;
   /** How many processes it has had. */
   processes: number;
   node: WorkerNode;
@@ -124,6 +126,8 @@ export class Workers {
       name: place.name,
       area: place.area,
       gatherOf: (epic) => this.#gatherOf(epic),
+      sourceOf: (epic) => this.#sourceOf(epic),
+      sources: place.reads ? [FEED] : [],
       heartbeatMs: plan.settings.heartbeatMs,
       luck,
       send: (to, message, frame) =>
@@ -138,6 +142,12 @@ export class Workers {
     place.node = node;
     place.link = new Link(network);
     this.connect(place, node);
+  }
+
+  #sourceOf(epic: string): Source {
+    const source = this.#parts.plan.epics.find(({ id }) => id === epic)?.source;
+    assert(source, `epic ${epic} has no source`);
+    return source;
   }
 
   #gatherOf(epic: string): PlannedGather {
