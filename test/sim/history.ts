@@ -11,7 +11,6 @@
  * Y3: a unit reaches its step with the bytes that the source has for it; bad ones never do.
  * Y4: on a calm network a crash of the master runs nothing again and makes nothing unknown (G3).
  * Y5: an epic that is over is forgotten when it is old enough, with its rows.
- * Y7: of a named source the units and the cursor that are recorded always agree.
  * Y6: a second try has the effect keys of the first (and see `secondTries.ts`).
  */
 import type { MasterInput } from '../../master/core/master.ts';
@@ -23,6 +22,7 @@ import type { MasterMessage, Work, WorkerMessage } from '../../shared/protocol/m
 import type { Run } from '../../worker/core/held.ts';
 import { Account } from './account.ts';
 import type { Told } from './controls.ts';
+import { checkCursor } from './cursorCheck.ts';
 import { DemandCheck } from './demandCheck.ts';
 import { GatherCheck } from './gatherCheck.ts';
 import type { PlannedGather } from './gatherPlan.ts';
@@ -256,7 +256,7 @@ export class History {
     const { decided, holders, gather, planned } = of;
     if (record.k === 'horizon') {
       checkAbsent(record, decided.read, planned.retryOf);
-      this.#checkCursor(record, decided.read);
+      checkCursor(record, decided.read, of.source);
     }
     if (record.k === 'epic-finished') of.finishedWallMs = record.wallMs;
     if (record.k === 'purged') this.#mayForgetEpic(of);
@@ -272,14 +272,6 @@ export class History {
     for (const units of [record.again, record.unclaimed, record.unknown]) {
       each(units, (unit) => this.#release(epic, unit));
     }
-  }
-
-  /** The cursor of the simulation is the number of the last unit (Y7). */
-  #checkCursor({ epic, to, cursor }: EpicRecordOf<'horizon'>, before: number): void {
-    const isNamed = this.#of(epic).source?.spec.type === 'named';
-    const wanted = isNamed && to > before ? String(to - 1) : undefined;
-    if (cursor !== wanted)
-      throw new Broken('Y7', epic, undefined, `is read to ${to} with the cursor ${cursor}, not ${wanted}`);
   }
 
   /** It is kept for as long as was asked for (Y5). */
@@ -385,8 +377,14 @@ export class History {
     const listenedMs = (): number => this.demand.listenedMs;
     const mayDoubt = effectsOf(work).includes('at-most-once');
     const isWaiting = (): boolean => this.demand.listenedMs < leaseMs;
-    const isExact = source?.spec.type === 'named';
-    const rules = { lookAheadUnits, isExact, mayDoubt, isWaiting, reissueAfterMs, listenedMs };
+    const rules = {
+      lookAheadUnits,
+      isExact: source?.spec.type === 'named',
+      mayDoubt,
+      isWaiting,
+      reissueAfterMs,
+      listenedMs,
+    };
     return new Holders(account, rules, before);
   }
 

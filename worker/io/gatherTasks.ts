@@ -23,7 +23,7 @@ export function scatterTask({ scatter }: Gather, brief: unknown): Task {
 }
 
 /** Gives what the fold of this gather makes of the answers to a request. */
-export function foldTask({ fold }: Gather, brief: unknown): Task {
+export function foldTask(gather: Gather, brief: unknown): Task {
   return async (run) => {
     const standing = JSON.parse(Buffer.from(run.bytes).toString()) as Standing;
     const { answers, units, missing } = await answersOf(run);
@@ -33,7 +33,7 @@ export function foldTask({ fold }: Gather, brief: unknown): Task {
     const isMissing = (item: number): boolean => lost.has(item);
     const counts = { missing, isMissing, failed, unknown, items, complete, units };
     const context: FoldContext = { ...run.context(), brief, ...counts };
-    const value = jsonOf(await run.wait(fold(answers, context)));
+    const value = jsonOf(await run.wait(gather.fold(answers, context)));
     if (!value.ok)
       throw new PermanentError(`what the fold returned cannot be written as JSON: it ${value.why}`);
     const { bytes } = value;

@@ -137,7 +137,7 @@ class Reading {
   #checked(value: unknown, record: number): { unit: unknown; cursor: string } {
     const isItem = typeof value === 'object' && value !== null && 'unit' in value && 'cursor' in value;
     if (!isItem) throw this.#bad(`must give { unit, cursor } for each unit, not so for record ${record}`);
-    const { unit, cursor } = value as { unit: unknown; cursor: unknown };
+    const { unit, cursor } = value;
     const json = cursor === undefined ? undefined : jsonOf(cursor);
     if (!json?.ok) throw this.#bad(`gives no cursor that can be written as JSON with record ${record}`);
     const text = Buffer.from(json.bytes).toString();

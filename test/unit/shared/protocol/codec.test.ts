@@ -175,6 +175,7 @@ const EXAMPLES: Record<string, Record<string, unknown>> = {
     labels: { area: 'north' },
     slots: 4,
     version: '0.1.0',
+    sources: ['feed'],
     works: [{ name: 'w', hash: 'h', steps: [{ name: 's', effect: 'none' }] }],
     held: [{ epic: 'e', term: 1, n: 1, units: [0, 4], seal: 's', granted: [0, 9] }],
   },
@@ -189,7 +190,10 @@ const EXAMPLES: Record<string, Record<string, unknown>> = {
   },
   gimme: { t: 'gimme', at: 1, lastGrant: 0, level: 4, reports: [] },
   begin: { t: 'begin', at: 1, epic: 'e', term: 1, n: 1, units: [0, 1] },
-  part: { t: 'part', epic: 'e', term: 1, n: 1, part: 0, last: true, to: [], labels: { area: 'north' } },
+  part: {
+    ...{ t: 'part', epic: 'e', term: 1, n: 1, part: 0, last: true, to: [], labels: { area: 'north' } },
+    ...{ cursor: '7', end: false, bad: [] },
+  },
   'want-answers': { t: 'want-answers', epic: 'e', term: 1, n: 1, after: -1 },
   'want-brief': { t: 'want-brief', hash: 'h' },
   bye: { t: 'bye', reason: 'drained' },
@@ -215,7 +219,7 @@ const EXAMPLES: Record<string, Record<string, unknown>> = {
   refused: { t: 'refused', code: 'protocol_version', message: 'm' },
 };
 /** What fits a field although it fits hardly any other. */
-const FITS: Record<string, unknown> = { after: -1, last: true };
+const FITS: Record<string, unknown> = { after: -1, last: true, end: true };
 const payloadOf = (tag: string): Uint8Array[] => (tag === 'brief' ? [Buffer.from('{}')] : []);
 
 test('every field is checked, and a refusal names it', () => {
