@@ -49,9 +49,7 @@ export function foldTask(gather: Gather, brief: unknown): Task {
 }
 
 /** All answers, and what is missing, page by page. */
-async function answersOf(
-  run: ControlRun,
-): Promise<{ answers: unknown[]; units: number[]; missing: Ranges }> {
+async function answersOf(run: ControlRun): Promise<{ answers: unknown[]; units: number[]; missing: Ranges }> {
   const answers: unknown[] = [];
   const units: number[] = [];
   const missing: number[] = [];
