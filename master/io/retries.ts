@@ -113,7 +113,7 @@ function laterOf({ epics }: Ledger, { id, retryOf }: Epic): Epic[] {
 
 async function unitsOf(store: Rows, query: Parameters<typeof rowsOf>[1]): Promise<IntervalSet> {
   const units = new IntervalSet();
-  for await (const { unit } of rowsOf(store, query)) units.add(unit, unit + 1);
+  for await (const { unit } of rowsOf(store, { ...query, bare: true })) units.add(unit, unit + 1);
   return units;
 }
 

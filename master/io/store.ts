@@ -29,6 +29,8 @@ export type RowsQuery = {
   /** Only units above this one; −1 or absent: from the first. */
   after?: number;
   limit: number;
+  /** Without their bytes. */
+  bare?: true;
 };
 
 /** Parked rows of an epic that are due, the longest due first: at most `limit` of them and about `bytes` bytes. */
@@ -50,7 +52,7 @@ export type Store = {
   open(): Promise<Opened>;
   append(records: readonly EpicRecord[]): Promise<void>;
   checkpoint(records: readonly EpicRecord[]): Promise<void>;
-  /** Rows without their states, but with their bytes. */
+  /** Rows without their states, but with their bytes unless it is asked for `bare` ones. */
   units(query: RowsQuery): Promise<UnitRow[]>;
   due(query: DueQuery): Promise<DuePage>;
   /** What was appended after entry number `after`, oldest first, at most `limit` entries, without the data of units. */

@@ -2,9 +2,10 @@
  * What readers are told of the units that the store keeps one by one: those that wait for a retry, are tried
  * again, have failed or are unknown. Units that went well have no row: they are ranges in the journal.
  *
- * U1: rows are taken from the store by few, so that a long list of large units is never in memory at once.
+ * U1: rows are taken from the store by few, so that a long list of large units is never in memory at once; by more
+ *     where they come without their bytes.
  */
-import { ROWS_READ_MAX, UNIT_SHOWN_CHARS_MAX } from '../../shared/core/limits.ts';
+import { ROWS_READ_MAX, STORE_READ_ROWS, UNIT_SHOWN_CHARS_MAX } from '../../shared/core/limits.ts';
 import type { FailureGroup, UnitPage, UnitView } from '../../shared/protocol/api.ts';
 import type { Epic } from '../core/epic.ts';
 import type { UnitRow } from '../core/rows.ts';
@@ -54,11 +55,12 @@ export async function failureGroups(store: Rows, epic: Epic): Promise<FailureGro
 
 /** All rows that a query is about, in the order of their units (U1). */
 export async function* rowsOf(store: Rows, query: Omit<RowsQuery, 'limit'>): AsyncGenerator<UnitRow> {
+  const limit = query.bare ? STORE_READ_ROWS : ROWS_READ_MAX;
   for (let after = query.after ?? -1; ; ) {
-    const rows = await store.units({ ...query, after, limit: ROWS_READ_MAX });
+    const rows = await store.units({ ...query, after, limit });
     yield* rows;
     const last = rows.at(-1);
-    if (!last || rows.length < ROWS_READ_MAX) return;
+    if (!last || rows.length < limit) return;
     after = last.unit;
   }
 }

@@ -4,9 +4,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import Database from 'better-sqlite3';
+import { packAppend } from '../../master/io/stores/appendPack.ts';
 import { SqliteStore } from '../../master/io/stores/sqlite.ts';
+import { SqliteFile } from '../../master/io/stores/sqliteFile.ts';
 import type { ErrorCode } from '../../shared/core/errors.ts';
 import { GimmeError } from '../../shared/core/errors.ts';
+import { STORE_DROP_ROWS } from '../../shared/core/limits.ts';
 import { horizon, storeConformance, submission } from './store.ts';
 
 storeConformance('sqlite', async () => {
@@ -208,4 +211,48 @@ test('a journal cut short is refused, not read as less', () =>
     await store.close();
     await truncate(join(dir, 'journal.db'), 64 * 1024);
     await refusal(dir, 'data_corrupt');
+  }));
+
+test('rows that are needed no more are deleted a page at a time, over a restart, and no others', () =>
+  inFolder((dir) => {
+    const data = { bytes: new Uint8Array(9) };
+    const units = Array.from({ length: STORE_DROP_ROWS + 1 }, (_, unit) => {
+      return { unit, attempt: 2, step: 0, dueWallMs: 1, code: 'later', data };
+    });
+    let file = new SqliteFile(dir, 1e9);
+    file.read();
+    for (const epic of ['a', 'b', 'c']) file.append(packAppend([{ k: 'parked', epic, units }], 1));
+    file.append(packAppend([{ k: 'unparked', epic: 'b', units: [0, 1], resume: [0, 2, 0] }], 1));
+    file.append(
+      packAppend(
+        [
+          { k: 'purged', epic: 'a' },
+          { k: 'parked-cancelled', epic: 'b' },
+        ],
+        1,
+      ),
+    );
+    const left = (): unknown[] => {
+      file.close();
+      const database = new Database(join(dir, 'journal.db'));
+      const count = 'SELECT epic, count(*) AS rows FROM units JOIN unit_data USING (id) GROUP BY epic';
+      const rows = database.prepare(count).all();
+      const bytes = database.prepare('SELECT count(*) FROM unit_data').pluck().get();
+      database.close();
+      file = new SqliteFile(dir, 1e9);
+      return [...rows, bytes];
+    };
+    const all = units.length;
+    assert.deepEqual(left(), [
+      { epic: 'a', rows: all },
+      { epic: 'b', rows: all },
+      { epic: 'c', rows: all },
+      3 * all,
+    ]);
+    assert.equal(file.tidy(), true);
+    assert.deepEqual(left()[0], { epic: 'a', rows: 1 });
+    while (file.tidy());
+    assert.deepEqual(left(), [{ epic: 'b', rows: 1 }, { epic: 'c', rows: all }, all + 1]);
+    file.close();
+    return Promise.resolve();
   }));

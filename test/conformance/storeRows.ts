@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import type { EpicRecord, ParkedUnit, RecordedFault, UnitData } from '../../master/core/records.ts';
 import type { UnitRow } from '../../master/core/rows.ts';
 import type { Store } from '../../master/io/store.ts';
+import { STORE_DROP_ROWS } from '../../shared/core/limits.ts';
 import type { WithRig } from './store.ts';
 
 const bytesOf = (text: string): Uint8Array => new Uint8Array(Buffer.from(text));
@@ -213,6 +214,48 @@ function paging(withRig: WithRig): void {
 }
 
 function changing(withRig: WithRig): void {
+  withRig('bare rows are all there but for their bytes, and pages follow what came and went', async (rig) => {
+    const store = await rig.reopen();
+    await store.open();
+    const units = [2, 0, 6].map((unit) => parkedUnit(unit, 1, { data: dataOf(unit) }));
+    await store.append([parked('a', ...units)]);
+    const whole = await store.units({ epic: 'a', ...ALL });
+    assert.deepEqual(
+      await store.units({ epic: 'a', bare: true, ...ALL }),
+      whole.map(({ data: _, ...rest }) => rest),
+    );
+    assert.deepEqual(unitsOf(whole), [0, 2, 6]);
+    await store.append([parked('a', parkedUnit(4, 1)), { k: 'settled', epic: 'a', rows: [2, 3] }]);
+    assert.deepEqual(unitsOf(await store.units({ epic: 'a', after: 0, limit: 1 })), [4]);
+    assert.deepEqual(unitsOf(await store.units({ epic: 'a', after: 4, ...ALL })), [6]);
+    assert.deepEqual(unitsOf(await store.units({ epic: 'a', after: 6, ...ALL })), []);
+  });
+
+  withRig('thousands of rows are out of sight at once, also after a reopening', async (rig) => {
+    const count = 2 * STORE_DROP_ROWS + 1;
+    let store = await rig.reopen();
+    await store.open();
+    for (const epic of ['a', 'b', 'c']) {
+      const units = Array.from({ length: count }, (_, unit) => parkedUnit(unit, 1, { data: dataOf(unit) }));
+      await store.append([parked(epic, ...units), { k: 'settled', epic, failed: [fault(count)] }]);
+    }
+    await store.append([
+      { k: 'parked-cancelled', epic: 'a' },
+      { k: 'purged', epic: 'b' },
+    ]);
+    const look = async (): Promise<void> => {
+      assert.deepEqual(await states(store, 'a'), [[count, 'failed']]);
+      assert.deepEqual(await dueOf(store, 'a'), []);
+      assert.deepEqual(await states(store, 'b'), []);
+      assert.deepEqual(await dueOf(store, 'b'), []);
+      assert.equal((await store.units({ epic: 'c', limit: 2 * count })).length, count + 1);
+    };
+    await look();
+    store = await rig.reopen();
+    await store.open();
+    await look();
+  });
+
   withRig('answers of a gather are found by their state, beside units that failed', async (rig) => {
     const store = await rig.reopen();
     await store.open();

@@ -13,7 +13,12 @@ import { type RowChange, rowChanges, type UnitRow } from '../../core/rows.ts';
 import type { DuePage, DueQuery, RowsQuery } from '../store.ts';
 
 type Due = { dueWallMs: number; unit: number };
-type EpicRows = { rows: Map<number, UnitRow>; due: Heap<Due> };
+type EpicRows = {
+  rows: Map<number, UnitRow>;
+  due: Heap<Due>;
+  /** Units of the rows, ascending; made when it is asked for, and again after some have come or gone. */
+  order: number[] | undefined;
+};
 
 export class Rows {
   readonly #epics = new Map<string, EpicRows>();
@@ -23,16 +28,18 @@ export class Rows {
     for (const change of rowChanges(record)) this.#change(change);
   }
 
-  units({ epic, states, code, key, after = -1, limit }: RowsQuery): UnitRow[] {
+  units({ epic, states, code, key, after = -1, limit, bare }: RowsQuery): UnitRow[] {
     const page: UnitRow[] = [];
-    const rows = this.#epics.get(epic)?.rows ?? new Map<number, UnitRow>();
-    for (const unit of [...rows.keys()].sort((a, b) => a - b)) {
-      const row = rows.get(unit) as UnitRow;
-      if (unit <= after || (states && !states.includes(row.state))) continue;
+    const of = this.#epics.get(epic);
+    if (!of) return page;
+    of.order ??= [...of.rows.keys()].sort((a, b) => a - b);
+    for (let at = firstAfter(of.order, after); at < of.order.length; at++) {
+      const row = of.rows.get(of.order[at] as number) as UnitRow;
+      if (states && !states.includes(row.state)) continue;
       if ((code !== undefined && row.code !== code) || (key !== undefined && row.key !== key)) continue;
       if (page.length >= limit) break;
       const { data, ...rest } = row;
-      page.push({ ...rest, ...(data && { data: { bytes: data.bytes } }) });
+      page.push({ ...rest, ...(data && !bare && { data: { bytes: data.bytes } }) });
     }
     return page;
   }
@@ -72,14 +79,12 @@ export class Rows {
         });
       }
       case 'drop': {
-        const rows = this.#epics.get(change.epic)?.rows;
-        return eachOf(change.units, (unit) => void rows?.delete(unit));
+        const of = this.#epics.get(change.epic);
+        return eachOf(change.units, (unit) => of && remove(of, unit));
       }
       case 'drop-parked': {
-        const rows = this.#epics.get(change.epic)?.rows ?? [];
-        for (const [unit, { state }] of rows) {
-          if (state === 'parked') this.#epics.get(change.epic)?.rows.delete(unit);
-        }
+        const of = this.#epics.get(change.epic);
+        for (const [unit, { state }] of of?.rows ?? []) if (of && state === 'parked') remove(of, unit);
         return;
       }
       case 'drop-all':
@@ -93,15 +98,36 @@ export class Rows {
   #put(row: UnitRow): void {
     let of = this.#epics.get(row.epic);
     if (!of) {
-      of = { rows: new Map(), due: new Heap((a, b) => a.dueWallMs - b.dueWallMs || a.unit - b.unit) };
+      of = {
+        rows: new Map(),
+        due: new Heap((a, b) => a.dueWallMs - b.dueWallMs || a.unit - b.unit),
+        order: undefined,
+      };
       this.#epics.set(row.epic, of);
     }
     const before = of.rows.get(row.unit);
+    if (!before) of.order = undefined;
     const data = row.data ? copyOf(row.data) : before?.data;
     const { data: _, ...rest } = row;
     of.rows.set(row.unit, { ...rest, key: row.key || (before?.key ?? ''), ...(data && { data }) });
     if (row.state === 'parked') of.due.push({ dueWallMs: row.dueWallMs, unit: row.unit }); // R2
   }
+}
+
+function remove(of: EpicRows, unit: number): void {
+  if (of.rows.delete(unit)) of.order = undefined;
+}
+
+/** Where the first number above `after` is in an ascending list. */
+function firstAfter(list: readonly number[], after: number): number {
+  let low = 0;
+  let high = list.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if ((list[middle] as number) > after) high = middle;
+    else low = middle + 1;
+  }
+  return low;
 }
 
 /** Bytes that a row costs a page. */

@@ -107,6 +107,11 @@ export class SqliteFile {
     return this.#rows.due(query);
   }
 
+  /** Tidies up a little of what is needed no more; returns whether to go on. */
+  tidy(): boolean {
+    return this.#rows.dropSome();
+  }
+
   /** The first entries after number `after`: at most `limit`, and as many as are read at once. */
   history(after: number, limit: number): Entry[] {
     const entries: Entry[] = [];

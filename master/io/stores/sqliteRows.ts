@@ -6,16 +6,21 @@
  * code: a unit that is run again costs one small row and one index.
  *
  * R1: a read looks at STORE_READ_ROWS rows and STORE_READ_BYTES bytes at most, also where few of a million fit.
+ * R2: all rows of an epic, or its parked ones, go at once as far as anybody can see, and are deleted a page at a time:
+ *     a million of them in the transaction of an append would stop all others for seconds.
  */
 import type Database from 'better-sqlite3';
 import { unreachable } from '../../../shared/core/errors.ts';
-import { STORE_READ_BYTES, STORE_READ_ROWS } from '../../../shared/core/limits.ts';
+import { STORE_DROP_ROWS, STORE_READ_BYTES, STORE_READ_ROWS } from '../../../shared/core/limits.ts';
 import type { Ranges } from '../../../shared/protocol/messages.ts';
 import type { RowChange, RowState, UnitRow } from '../../core/rows.ts';
 import type { DuePage, DueQuery, RowsQuery } from '../store.ts';
 
 /** A piece of a page; the rest of it, if there is any, is above `next`. */
 export type RowsPiece = { rows: UnitRow[]; next?: number };
+
+/** Which rows of an epic are needed no more. */
+type Dropped = 'all' | 'parked';
 
 /** A row of the table `units` … */
 type Unit = {
@@ -44,8 +49,9 @@ export class SqliteRows {
   readonly #putData: Database.Statement;
   readonly #run: Database.Statement;
   readonly #drop: Database.Statement;
-  readonly #dropParked: Database.Statement;
-  readonly #dropAll: Database.Statement;
+  readonly #hide: Database.Statement;
+  readonly #hidden: Database.Statement;
+  readonly #nextDropped: Database.Statement;
   readonly #due: Database.Statement;
   readonly #bytes: Database.Statement;
 
@@ -64,8 +70,9 @@ export class SqliteRows {
     this.#putData = database.prepare('INSERT OR REPLACE INTO unit_data (id, bytes, saved) VALUES (?, ?, ?)');
     this.#run = database.prepare(`UPDATE units SET state = 'running' ${RANGE} AND state = 'parked'`);
     this.#drop = database.prepare(`DELETE FROM units ${RANGE}`);
-    this.#dropParked = database.prepare(`DELETE FROM units WHERE epic = ? AND state = 'parked'`);
-    this.#dropAll = database.prepare('DELETE FROM units WHERE epic = ?');
+    this.#hide = database.prepare('INSERT OR REPLACE INTO dropped (epic, which) VALUES (?, ?)');
+    this.#hidden = database.prepare('SELECT which FROM dropped WHERE epic = ?').pluck();
+    this.#nextDropped = database.prepare('SELECT epic, which FROM dropped LIMIT 1');
     this.#due = database.prepare(
       `SELECT id, ${COLUMNS}, bytes, saved FROM units INDEXED BY units_due LEFT JOIN unit_data USING (id)
        WHERE epic = ? AND state = 'parked' ORDER BY due, unit`,
@@ -79,12 +86,14 @@ export class SqliteRows {
 
   units(query: RowsQuery): RowsPiece {
     const rows: UnitRow[] = [];
+    const hidden = this.#hidden.get(query.epic) as Dropped | undefined;
+    if (hidden === 'all') return { rows };
     let bytesLeft = STORE_READ_BYTES;
     let rowsLeft = STORE_READ_ROWS;
     for (const unit of this.#matching(query, STORE_READ_ROWS)) {
       rowsLeft -= 1;
-      if (fits(unit, query)) {
-        const bytes = this.#bytes.get(unit.id) as Uint8Array | undefined;
+      if (fits(unit, query) && unit.state !== hidden) {
+        const bytes = query.bare ? undefined : (this.#bytes.get(unit.id) as Uint8Array | undefined);
         rows.push(rowOf(unit, { bytes: bytes ?? null }));
         bytesLeft -= bytes?.length ?? 0;
       }
@@ -96,6 +105,7 @@ export class SqliteRows {
 
   due({ epic, dueWallMs, limit, bytes }: DueQuery): DuePage {
     const rows: UnitRow[] = [];
+    if (this.#hidden.get(epic) !== undefined) return { rows };
     let left = bytes;
     for (const unit of this.#due.iterate(epic) as IterableIterator<Unit & Data>) {
       left -= (unit.bytes?.length ?? 0) + (unit.saved?.length ?? 0);
@@ -105,6 +115,20 @@ export class SqliteRows {
       rows.push(rowOf(unit, unit));
     }
     return { rows };
+  }
+
+  /** Deletes a page of rows that nobody sees any more (R2). Returns whether there are more. */
+  dropSome(): boolean {
+    const next = this.#nextDropped.get() as { epic: string; which: Dropped } | undefined;
+    if (!next) return false;
+    const of = next.which === 'all' ? 'epic = ?' : `epic = ? AND state = 'parked'`;
+    this.#database.transaction(() => {
+      const page = `DELETE FROM units WHERE id IN (SELECT id FROM units WHERE ${of} LIMIT ?)`;
+      const { changes } = this.#database.prepare(page).run(next.epic, STORE_DROP_ROWS);
+      if (changes < STORE_DROP_ROWS)
+        this.#database.prepare('DELETE FROM dropped WHERE epic = ?').run(next.epic);
+    })();
+    return true;
   }
 
   #change(change: RowChange): void {
@@ -121,10 +145,10 @@ export class SqliteRows {
       case 'drop':
         return eachRange(change.units, (from, to) => this.#drop.run(change.epic, from, to));
       case 'drop-parked':
-        this.#dropParked.run(change.epic);
+        this.#hide.run(change.epic, 'parked' satisfies Dropped);
         return;
       case 'drop-all':
-        this.#dropAll.run(change.epic);
+        this.#hide.run(change.epic, 'all' satisfies Dropped);
         return;
       default:
         return unreachable(op);

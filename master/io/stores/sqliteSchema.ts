@@ -40,6 +40,8 @@ const MIGRATIONS = [
      WHERE value ->> '$.k' = 'epic-submitted';
    UPDATE checkpoint SET record = json_set(json_remove(record, '$[0].settled'),
      '$[0].passed', json_extract(record, '$[0].settled'), '$[0].parked', 0, '$[0].absent', 0);`,
+  // Of epics whose rows are needed no more, and are deleted a page at a time: all of them, or the parked ones.
+  `CREATE TABLE dropped (epic TEXT PRIMARY KEY, which TEXT NOT NULL) WITHOUT ROWID;`,
 ];
 
 /** The first schema with rows of units: epics that were not finished in one before cannot go on. */

@@ -1,10 +1,11 @@
-/** The thread that owns the SQLite file: carries out one request after the other. */
+/** The thread that owns the SQLite file: carries out one request after the other, and tidies up in between. */
 import { parentPort } from 'node:worker_threads';
 import { unreachable } from '../../../shared/core/errors.ts';
 import type { Answer, Reply, Request } from './sqlite.ts';
 import { SqliteFile, sqliteFault } from './sqliteFile.ts';
 
 let file: SqliteFile | undefined;
+let isTidying = false;
 
 parentPort?.on('message', (request: Request) => {
   let reply: Reply;
@@ -15,7 +16,22 @@ parentPort?.on('message', (request: Request) => {
     reply = { id: request.id, ok: false, code, message };
   }
   parentPort?.postMessage(reply);
+  if (isTidying || !file) return;
+  isTidying = true;
+  setImmediate(tidy);
 });
+
+/** A little of it: requests that have come meanwhile are carried out before it goes on. */
+function tidy(): void {
+  isTidying = false;
+  try {
+    isTidying = file?.tidy() ?? false;
+  } catch (error) {
+    // On a full disk it goes on after a request that finds room.
+    if (sqliteFault(error, file?.dir ?? '').code !== 'disk_full') throw error;
+  }
+  if (isTidying) setImmediate(tidy);
+}
 
 function carryOut(request: Request): Answer {
   switch (request.type) {
