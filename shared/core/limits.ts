@@ -134,7 +134,7 @@ export const STORE_READ_BYTES = 1 * MB;
 /** Rows that a store looks at for one such read, where no index gives just those that are asked for. */
 export const STORE_READ_ROWS = 5_000;
 /** Rows of an epic that is forgotten which a store deletes at once; appends go on between two such turns. */
-export const STORE_DROP_ROWS = 1_000;
+export const STORE_DROP_ROWS = 500;
 /** An append that takes longer than this stops grants. */
 export const STORE_SLOW_MS = 2_000;
 /** How soon records are tried again on a full disk. */

@@ -121,7 +121,8 @@ export class SqliteRows {
   dropSome(): boolean {
     const next = this.#nextDropped.get() as { epic: string; which: Dropped } | undefined;
     if (!next) return false;
-    const of = next.which === 'all' ? 'epic = ?' : `epic = ? AND state = 'parked'`;
+    // In the order of an index, and where one can choose of that in which they were written.
+    const of = next.which === 'all' ? 'epic = ? ORDER BY unit' : `epic = ? AND state = 'parked' ORDER BY due`;
     this.#database.transaction(() => {
       const page = `DELETE FROM units WHERE id IN (SELECT id FROM units WHERE ${of} LIMIT ?)`;
       const { changes } = this.#database.prepare(page).run(next.epic, STORE_DROP_ROWS);
