@@ -85,7 +85,7 @@ export class Cluster {
         log: silentLog,
         newId: () => `epic-${++this.#ids}`,
         seal: sealWith(randomBytes(32)),
-        settings: { leaseMs: 10 * HEARTBEAT_MS, heartbeatMs: HEARTBEAT_MS, ...parts.settings },
+        settings: { leaseMs: 20 * HEARTBEAT_MS, heartbeatMs: HEARTBEAT_MS, ...parts.settings },
         onFatal: (error) => {
           this.#broken ??= new Error('the master broke', { cause: error });
         },

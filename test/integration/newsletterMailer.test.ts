@@ -15,7 +15,7 @@ const MAIL = mailOf({ text: '.a line that begins with a dot' }, { name: 'Ann' })
 const LARGE: Mail = { ...MAIL, message: MAIL.message + `${'x'.repeat(70)}\r\n`.repeat(250_000) };
 const MEDIUM: Mail = { ...MAIL, message: MAIL.message + `${'x'.repeat(70)}\r\n`.repeat(5_000) };
 const PATIENT: Partial<MailerTimeouts> = { silenceMs: 20_000 };
-const IMPATIENT: Partial<MailerTimeouts> = { connectMs: 300, greetingMs: 300, silenceMs: 300 };
+const IMPATIENT: Partial<MailerTimeouts> = { connectMs: 2_000, greetingMs: 2_000, silenceMs: 2_000 };
 const never = () => new AbortController().signal;
 
 type Parts = { server: ScriptedServer; mailer: Mailer };

@@ -26,9 +26,15 @@ const mailTo = (email: string): Mail =>
     { email },
   );
 
+/** A server that says nothing is given up after this; one on a busy machine is not. */
+const SILENCE_MS = 3_000;
+
 async function stubbed(t: TestContext, options: StubOptions): Promise<{ stub: SmtpStub; mailer: Mailer }> {
   const stub = await startSmtpStub({ listen: LISTEN, ...options });
-  const mailer = openMailer({ smtp: `smtp://${stub.address}:${stub.port}`, timeouts: { silenceMs: 400 } });
+  const mailer = openMailer({
+    smtp: `smtp://${stub.address}:${stub.port}`,
+    timeouts: { silenceMs: SILENCE_MS },
+  });
   t.after(async () => {
     mailer.close();
     await stub.close();
@@ -111,12 +117,12 @@ test('the same seed gives each mail the same fate, another seed another', async 
 
 test('a dropped reply is an accepted mail whose sender cannot know it', async (t) => {
   const { stub, mailer } = await stubbed(t, { ...QUIET, dropReply: 0.1 });
-  const outcomes = await sendAll(mailer, 0, 400);
+  const outcomes = await sendAll(mailer, 0, 200);
   const { distinct, duplicates, droppedReplies } = stub.counts();
-  assert.ok(droppedReplies > 15, `${droppedReplies} dropped`);
+  assert.ok(droppedReplies > 10, `${droppedReplies} dropped`);
   assert.equal(countOf(outcomes, 'unknown'), droppedReplies, 'exactly those are unknown');
-  assert.equal(countOf(outcomes, 'sent'), 400 - droppedReplies);
-  assert.deepEqual({ distinct, duplicates }, { distinct: 400, duplicates: 0 });
+  assert.equal(countOf(outcomes, 'sent'), 200 - droppedReplies);
+  assert.deepEqual({ distinct, duplicates }, { distinct: 200, duplicates: 0 });
 });
 
 test('a stalled mail is never answered and not accepted', async (t) => {
