@@ -1,6 +1,8 @@
 /** How full each of the master's queues is and was at most, beside the limit it has by name (promise G6). */
 import {
   BRIEF_ASKS_MAX,
+  GATHER_BYTES_MAX,
+  GATHER_SCATTER_BYTES_MAX,
   HELD_UNITS_MAX,
   JOURNAL_RECORDS_MAX,
   LOOK_AHEAD_BYTES,
@@ -40,8 +42,9 @@ export class Depths {
     this.#owed = owed;
   }
 
-  /** Notes what costs a look at every peer or epic, now and then, and how many asks for a brief wait. */
-  sample(briefAsks: number): void {
+  /** Notes what costs a look at every peer or epic, now and then, and what waits elsewhere in the shell. */
+  sample({ briefAsks, gatherBytes }: { briefAsks: number; gatherBytes: number }): void {
+    this.#note('gather_bytes', gatherBytes, GATHER_BYTES_MAX + GATHER_SCATTER_BYTES_MAX);
     this.#note('brief_asks', briefAsks, BRIEF_ASKS_MAX);
     this.#note('owed_returns', this.#owed(), RETURNS_MAX);
     this.#note('link_bytes', this.#bus.buffered(), this.#linkLimit);

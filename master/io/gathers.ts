@@ -5,6 +5,7 @@
  *
  * G1: parts come in order, each once; one that comes again is answered and changes nothing.
  * G2: the last part is answered once what was sent is durable and recorded.
+ * G3: beyond GATHER_BYTES_MAX a part is not taken, and said again, but for those of the first that is under way.
  */
 import { randomBytes } from 'node:crypto';
 import { Readable } from 'node:stream';
@@ -12,6 +13,7 @@ import { GimmeError } from '../../shared/core/errors.ts';
 import { idFrom } from '../../shared/core/ids.ts';
 import { appendRange, IntervalSet } from '../../shared/core/intervalSet.ts';
 import {
+  GATHER_BYTES_MAX,
   GATHER_PAGE_RANGES,
   GATHER_PAGE_ROWS,
   GRANT_BYTES_MAX,
@@ -85,6 +87,7 @@ export class Gathers {
     if (upload.state === 'ending') return;
     if (part.part > upload.next) return this.#stop(token); // What came before it was lost with a failure.
     if (part.part < upload.next || upload.state === 'over') return this.#took(token, upload.next - 1); // G1
+    if (this.bytes >= GATHER_BYTES_MAX && upload !== this.#first) return; // G3
     try {
       upload.add(part, units);
     } catch (error) {
@@ -192,6 +195,12 @@ export class Gathers {
     const hash = await briefs.put(value);
     step({ type: 'folded', token, bytes: value.length, hash });
     await settled();
+  }
+
+  /** Of those that are to go on the one that has been there for longest. */
+  get #first(): Upload | undefined {
+    for (const upload of this.#uploads.values()) if (upload.state === 'open') return upload;
+    return undefined;
   }
 
   #took({ session, term, n }: ControlToken, part: number): void {

@@ -151,7 +151,7 @@ export class MasterRuntime implements MasterApi {
     });
     void this.#recall();
     this.#every(CHANGED_EVERY_MS, () => {
-      this.depths.sample(this.#briefSender.waiting);
+      this.depths.sample({ briefAsks: this.#briefSender.waiting, gatherBytes: this.#gathers.bytes });
       this.#changes.tell();
     });
     this.#every(SAMPLE_EVERY_MS, () => {

@@ -89,6 +89,8 @@ export const DEADLINE_MS_MAX = 30 * 24 * 3_600_000;
 export const GATHER_ADDRESSED_MAX = 100_000;
 /** Bytes of all items of one scatter. */
 export const GATHER_SCATTER_BYTES_MAX = 64 * MB;
+/** Bytes that all scatters and folds together have given and that are not durable yet; beyond it only the first goes on. */
+export const GATHER_BYTES_MAX = 128 * MB;
 /** Answers that are looked up at a time for a fold. */
 export const GATHER_PAGE_ROWS = 128;
 /** Ranges of missing units on one such page: what they take has room beside the answers. */

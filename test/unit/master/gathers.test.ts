@@ -7,6 +7,7 @@ import { Gathers } from '../../../master/io/gathers.ts';
 import { countOf, IntervalSet } from '../../../shared/core/intervalSet.ts';
 import {
   BRIEF_BYTES_MAX,
+  GATHER_BYTES_MAX,
   GATHER_SCATTER_BYTES_MAX,
   GRANT_BYTES_MAX,
   MESSAGE_BYTES_MAX,
@@ -136,6 +137,37 @@ describe('parts', () => {
     while (shell.rig.epic('g').state === 'running') shell.part(n, part++, [piece]);
     assert.equal(part, Math.floor(BRIEF_BYTES_MAX / piece.length) + 1);
     assert.equal(shell.rig.epic('g').fault?.code, 'fold_failed');
+  });
+
+  test('of many gathers at once wait where together they are too much, all but those of the first', async () => {
+    // Each was bounded, and their number was not: a crowd of scatters could fill the master's memory.
+    const shell = new Shell();
+    const epics = ['g', 'h', 'i', 'j'];
+    const source = { type: 'scatter' } as const;
+    for (const epic of epics)
+      shell.rig.step({
+        type: 'submit',
+        epic: { epic, name: epic, work: 'ask', source, brief: 'b', gather: {} },
+      });
+    shell.rig.hello('w', [gather()], 100);
+    const grants = new Map(shell.rig.sent('work', 'w').map(({ epic, n }) => [epic, n]));
+    const item = JSON.stringify('x'.repeat(250_000));
+    const next = new Map(epics.map((epic) => [epic, 0]));
+    const give = (epic: string, more: Partial<Part> = {}): boolean => {
+      const before = shell.took.length;
+      const part = next.get(epic) ?? 0;
+      shell.part(grants.get(epic) ?? 0, part, [item], { epic, ...more });
+      const isTaken = shell.took.length > before;
+      if (isTaken) next.set(epic, part + 1);
+      return isTaken;
+    };
+    while (epics.map((epic) => (next.get(epic) ?? 0) < 200 && give(epic)).includes(true));
+    const { bytes } = shell.gathers;
+    assert.ok(bytes >= GATHER_BYTES_MAX && bytes <= GATHER_BYTES_MAX + GATHER_SCATTER_BYTES_MAX, `${bytes}`);
+    assert.deepEqual([next.get('g'), give('h'), give('i')], [200, false, false]);
+    give('g', { last: true });
+    await turns();
+    assert.deepEqual([give('h'), give('i')], [true, true]);
   });
 
   test('of a broadcast ask each responder once', async () => {
