@@ -52,6 +52,7 @@ export const BREAKAGES: Readonly<Record<string, () => Breakage>> = {
   "a scatter's units are granted before its end": () => ({ input: endingEarly }),
   'late answers are folded': () => ({ output: foldingLate }),
   'the deadline is forgotten after a restart': () => ({ recovered: forgetDeadlines }),
+  'the deadline of what is no gather is passed over': () => ({ before: forgetTimed }),
   'what is for one responder is given to any': () => ({ before: addressNobody }),
   'a late batch of a read that another follows is taken': () => ({ input: takingLate }),
   'the cursor of a source is kept before its batch is durable': () => ({ input: cursorFirst }),
@@ -283,6 +284,10 @@ function forgetDeadlines({ state }: Master): void {
   for (const { gather } of state.ledger.epics.values()) {
     if (gather) gather.deadlineWallMs = Number.MAX_SAFE_INTEGER;
   }
+}
+
+function forgetTimed({ state }: Master): void {
+  for (const live of state.timed) if (!live.epic.gather) state.timed.delete(live);
 }
 
 function addressNobody({ state }: Master): void {

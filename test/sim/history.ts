@@ -12,6 +12,7 @@
  * Y4: on a calm network a crash of the master runs nothing again and makes nothing unknown (G3).
  * Y5: an epic that is over is forgotten when it is old enough, with its rows.
  * Y6: a second try has the effect keys of the first (and see `secondTries.ts`).
+ * Y7: an epic ends at its deadline, and not before (`deadlineCheck.ts`).
  */
 import type { MasterInput } from '../../master/core/master.ts';
 import type { EpicRecord, EpicRecordOf } from '../../master/core/records.ts';
@@ -23,6 +24,7 @@ import type { Run } from '../../worker/core/held.ts';
 import { Account } from './account.ts';
 import type { Told } from './controls.ts';
 import { checkCursor } from './cursorCheck.ts';
+import { DeadlineCheck } from './deadlineCheck.ts';
 import { DemandCheck } from './demandCheck.ts';
 import { GatherCheck } from './gatherCheck.ts';
 import type { PlannedGather } from './gatherPlan.ts';
@@ -49,6 +51,7 @@ type Of = {
   durable: Account;
   holders: Holders;
   gather: GatherCheck | undefined;
+  deadline: DeadlineCheck | undefined;
   finishedWallMs?: number;
   isTold: boolean;
 };
@@ -102,9 +105,9 @@ export class History {
     for (const out of output.messages) {
       if (out.to === 'worker') this.#sends(out.session, out.message, out.payload);
     }
-    for (const [id, { decided, gather }] of this.#epics) {
+    for (const [id, { decided, gather, deadline }] of this.#epics) {
       this.#compare(decided, shown(id), 'shows');
-      gather?.stepped(WALL_MS + this.#nowMs(), input.type === 'tick');
+      (gather ?? deadline)?.stepped(WALL_MS + this.#nowMs(), input.type === 'tick');
     }
   }
 
@@ -253,7 +256,7 @@ export class History {
     const { epic } = record;
     if (record.k === 'epic-submitted') this.#enter(record);
     const of = this.#of(epic);
-    const { decided, holders, gather, planned } = of;
+    const { decided, holders, gather, deadline, planned } = of;
     if (record.k === 'horizon') {
       checkAbsent(record, decided.read, planned.retryOf);
       checkCursor(record, decided.read, of.source);
@@ -265,6 +268,7 @@ export class History {
     if (record.k === 'scattered') of.source = this.#sourceOf(record.source);
     holders.recorded(record, from);
     gather?.recorded(record, true);
+    deadline?.recorded(record);
     if (record.k === 'parked') for (const { unit, data } of record.units) if (data) this.#release(epic, unit);
     if (record.k !== 'lease-expired') return;
     if (record.session !== '-') this.demand.lapsed(record.session, epic);
@@ -340,6 +344,7 @@ export class History {
     if (!planned || this.#epics.has(id)) throw new Broken('G2', id, undefined, 'is submitted twice');
     const decided = new Account(id);
     const holders = this.#holdersOf(planned, decided);
+    const { deadlineMs } = planned;
     const of: Of = {
       planned,
       source: planned.source,
@@ -347,6 +352,10 @@ export class History {
       durable: new Account(id),
       holders,
       gather: planned.gather && this.#gatherOf(planned, planned.gather, wallMs),
+      deadline:
+        deadlineMs === undefined
+          ? undefined
+          : new DeadlineCheck(id, wallMs + deadlineMs, () => this.#of(id).decided),
       isTold: false,
     };
     this.#epics.set(id, of);

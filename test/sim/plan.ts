@@ -24,6 +24,8 @@ export type PlannedEpic = {
   source: Source | undefined;
   gather: PlannedGather | undefined;
   atMs: number;
+  /** From its submit to its end at the latest; a gather has its own. */
+  deadlineMs: number | undefined;
   /** When it is cancelled. */
   cancelAtMs: number | undefined;
   /** When it is paused, and for how long. */
@@ -140,6 +142,7 @@ function drawEpic(dice: Dice, id: string, { profile, places }: Plan): PlannedEpi
       : undefined,
     isTriedAgain: !gather && dice.chance(0.3),
     retryOf: undefined,
+    deadlineMs: !gather && !isCalm && dice.chance(0.2) ? dice.between(500, 20_000) : undefined,
     cancelAtMs: isCancelled ? atMs + dice.between(0, 8_000) : undefined,
   };
 }

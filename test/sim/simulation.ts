@@ -225,7 +225,8 @@ export class Simulation {
     if (only.length === 0 || !source || offset === undefined) return;
     const retryOf = { epic: id, effects: id, only };
     const atMs = this.#timeline.nowMs;
-    const more = { source: source.reread(offset), isTriedAgain: false, pause: undefined };
+    const none = { isTriedAgain: false, pause: undefined, deadlineMs: undefined };
+    const more = { source: source.reread(offset), ...none };
     const again = { ...first, id: `${id}-again`, atMs, retryOf, ...more };
     this.#plan.epics.push(again);
     this.#sources.set(again.id, again.source);
@@ -243,10 +244,12 @@ export class Simulation {
     const master = this.#master;
     master.process.run(() => {
       if (!epic || master.core.state.ledger.epics.has(id)) return;
-      const { work, gather, retryOf } = epic;
+      const { work, gather, retryOf, deadlineMs } = epic;
       const source: SourceSpec = epic.source?.spec ?? { type: 'scatter' };
       const more = { ...(gather && { gather: gather.asked }), ...(retryOf && { retryOf }) };
-      master.step({ type: 'submit', epic: { epic: id, name: id, work, source, brief: 'b', ...more } });
+      const ends = deadlineMs === undefined ? {} : { ends: { deadlineMs } };
+      const head = { epic: id, name: id, work, source, brief: 'b' };
+      master.step({ type: 'submit', epic: { ...head, ...more, ...ends } });
     });
   }
 
