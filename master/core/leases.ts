@@ -27,7 +27,7 @@ export function hear(s: MasterState, session: Session): void {
 
 /** Takes a worker in, new or returning, and settles what it may keep of what it holds. */
 export function takeHello(s: MasterState, id: string, hello: Hello): Session {
-  const session = s.sessions.get(id) ?? new Session(id);
+  const session = s.sessions.get(id) ?? new Session(id, s.term);
   s.sessions.set(id, session);
   session.introduce(hello);
   hear(s, session);
@@ -47,7 +47,7 @@ export function takeHello(s: MasterState, id: string, hello: Hello): Session {
 }
 
 export function takeHeartbeat(s: MasterState, session: Session, beat: Heartbeat): void {
-  if (session.demand(beat)) {
+  if (session.demand(beat) && beat.term === s.term) {
     dropLost(s, session, beat);
     session.steps = beat.steps;
   }

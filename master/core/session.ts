@@ -3,7 +3,8 @@
  * worker process; it survives reconnects.
  *
  * S1: credit = level − units granted after `lastGrant`. Both are absolute, so a lost, doubled or late
- *     message never changes how much a worker ends up holding (G8).
+ *     message never changes how much a worker ends up holding (G8). Demand of another term gives none: until the
+ *     worker knows this master it takes what another one has sent.
  * S2: grant numbers of a session never repeat within a term, also not after its lease expired.
  * S3: no level is believed beyond what a worker may hold: a wrong one must not empty every source into it.
  */
@@ -49,6 +50,7 @@ export class Session {
   after = 0;
   /** `at` of the last Begin: a report told before it must not clear what it began. */
   beganAt = -1;
+  readonly #term: number;
   #at = -1;
   #lastGrant = 0;
   #level = 0;
@@ -56,8 +58,10 @@ export class Session {
   #sent: Sent[] = [];
   #sentUnits = 0;
 
-  constructor(id: string) {
+  /** `term` is its master's. */
+  constructor(id: string, term: number) {
     this.id = id;
+    this.#term = term;
   }
 
   /** Units that still fit (S1). */
@@ -97,7 +101,7 @@ export class Session {
     this.slots = hello.slots;
     this.expired = false;
     this.draining = this.endWanted;
-    this.passed(hello.lastGrant);
+    if (hello.term === this.#term) this.passed(hello.lastGrant);
   }
 
   /** Passes a number that was granted before (S2). */
@@ -109,9 +113,10 @@ export class Session {
   demand(demand: Demand): boolean {
     if (demand.at <= this.#at) return false;
     this.#at = demand.at;
-    this.#lastGrant = demand.lastGrant;
-    this.#level = Math.min(demand.level, HELD_UNITS_MAX); // S3
-    while (this.#sent[0] && this.#sent[0].n <= demand.lastGrant) {
+    const isOurs = demand.term === this.#term; // S1
+    this.#lastGrant = isOurs ? demand.lastGrant : 0;
+    this.#level = isOurs ? Math.min(demand.level, HELD_UNITS_MAX) : 0; // S3
+    while (this.#sent[0] && this.#sent[0].n <= this.#lastGrant) {
       this.#sentUnits -= this.#sent[0].count;
       this.#sent.shift();
     }

@@ -109,10 +109,12 @@ export type GrantReport = {
   cleared?: Ranges;
 };
 
-/** Demand: how many more units fit, given all grants up to and including number `lastGrant`. */
+/** Demand: how many more units fit, given all grants of `term` up to and including number `lastGrant`. */
 export type Demand = {
   /** Counts this session's demands; an older one than the last seen is ignored (G8). */
   at: number;
+  /** The term of the master that it is told to; 0 where none is known. It says nothing to a master of another term. */
+  term: number;
   lastGrant: number;
   level: number;
 };

@@ -66,7 +66,7 @@ const unit = below(Number.MAX_SAFE_INTEGER);
 /** Lists with an entry per grant or per work: bounded like lists of ranges. */
 const manyOf = <T>(check: (value: unknown) => T): ((value: unknown) => T[]) => listOf(check, RANGES_MAX);
 
-const demand: Shape<Demand> = { at: whole, lastGrant: below(GRANT_NUMBERS_MAX), level: whole };
+const demand: Shape<Demand> = { at: whole, term: whole, lastGrant: below(GRANT_NUMBERS_MAX), level: whole };
 const stepManifest: Shape<StepManifest> = {
   name: id,
   effect: oneOf('none', 'at-least-once', 'at-most-once'),

@@ -66,6 +66,7 @@ const forgedReport = (epic: string): Uint8Array =>
   encodeFrame({
     t: 'gimme',
     at: 1_000_000,
+    term: 1,
     lastGrant: 1,
     level: 0,
     reports: [{ epic, term: 1, n: 1, ok: [0, ROWS] }],
@@ -76,7 +77,7 @@ const forgedClaim = (epic: string): Uint8Array =>
   encodeFrame({
     t: 'hello',
     v: PROTOCOL_VERSION,
-    ...{ at: 1, lastGrant: 1, level: 0 },
+    ...{ at: 1, term: 1, lastGrant: 1, level: 0 },
     ...{ name: 'thief', works: [], labels: {}, slots: 4, version: '0' },
     held: [{ epic, term: 1, n: 1, units: [0, ROWS], seal: 'AAAAAAAAAAAAAAAAAAAAAA' }],
   });

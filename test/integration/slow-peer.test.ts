@@ -69,7 +69,7 @@ async function neverReading(c: Cluster): Promise<{ stop(): void }> {
   ws.pause();
   let at = 0;
   const send = (message: WorkerMessage): void => ws.send(encodeFrame(message));
-  const demand = () => ({ at: at++, lastGrant: 0, level: 30_000 });
+  const demand = () => ({ at: at++, term: 1, lastGrant: 0, level: 30_000 });
   const works = [manifestOf(nothing)];
   const who = { name: 'never-reads', works, labels: {}, slots: 10_000, version: '0' };
   send({ t: 'hello', v: PROTOCOL_VERSION, ...who, ...demand(), held: [] });

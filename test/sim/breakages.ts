@@ -36,6 +36,7 @@ export const BREAKAGES: Readonly<Record<string, () => Breakage>> = {
   'hand-backs of stale tokens are taken': () => ({ input: staleHandBacks }),
   'retries of stale tokens are taken': () => ({ input: staleRetries }),
   'demand is added up instead of replaced': addingUp,
+  'what was asked of another master is granted': () => ({ input: askedOfAny }),
   'Settled is told before it is durable': () => ({ output: hurrying('settled') }),
   'Proceed is told before it is durable': () => ({ output: hurrying('proceed') }),
   'a state is told to be kept before it is durable': () => ({ output: hurryingStates }),
@@ -191,6 +192,13 @@ function addingUp(): Breakage {
     return { ...given, message: { ...message, level } };
   };
   return { input };
+}
+
+function askedOfAny(input: MasterInput, { state }: Master): MasterInput {
+  if (input.type !== 'message' || !('level' in input.message)) return input;
+  const { message } = input;
+  const lastGrant = message.term === state.term ? message.lastGrant : 0;
+  return { ...input, message: { ...message, term: state.term, lastGrant } };
 }
 
 function agingAlways(): Breakage {

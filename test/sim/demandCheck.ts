@@ -1,8 +1,7 @@
 /**
  * Demand and leases of the sessions, followed from the messages alone.
  *
- * D1: a session is never sent more than it asked for, and a worker never holds more than it has room for (G8), but
- *     for grants of a dead master that reach it after its Hello to the next: a Hello names no term.
+ * D1: a session is never sent more than it asked this master for, and a worker never holds more than it has room for (G8).
  * D2: a lease lapses only when its session was silent, or did not take what it was granted, for a whole lease
  *     during which the master listened; or when it said goodbye.
  */
@@ -57,7 +56,7 @@ export class DemandCheck {
   }
 
   /** Takes a message that the master heard. Returns whether it is newer than all before it. */
-  heard(from: string, message: WorkerMessage): boolean {
+  heard(from: string, term: number, message: WorkerMessage): boolean {
     // A late Hello of a session that said goodbye makes a new one.
     const before = this.#sessions.get(from);
     const known = before?.saidBye && message.t === 'hello' ? undefined : before;
@@ -67,8 +66,10 @@ export class DemandCheck {
     if (message.t === 'bye' && message.reason !== 'draining') heard.saidBye = true;
     if (message.t === 'hello') for (const sent of heard.sent) sent.listenedMs = this.#listenedMs;
     if (!('level' in message) || message.at <= (heard.asked?.at ?? -1)) return false;
-    heard.asked = message;
-    heard.sent = heard.sent.filter(({ n }) => n > message.lastGrant);
+    // What it asks another master for, or none that it knows, is not asked of this one.
+    heard.asked = message.term === term ? message : { ...message, lastGrant: 0, level: 0 };
+    const { lastGrant } = heard.asked;
+    heard.sent = heard.sent.filter(({ n }) => n > lastGrant);
     return true;
   }
 
@@ -92,11 +93,6 @@ export class DemandCheck {
     if (heard?.saidBye || Math.max(silentMs, untakenMs) >= this.#leaseMs - ROUNDING_MS) return;
     const what = `loses the lease of ${session}, heard ${silentMs.toFixed()} ms ago`;
     throw new Broken('D2', epic, undefined, what);
-  }
-
-  /** A grant of a dead master arrives when there is another. */
-  late(session: string, { units }: Extract<MasterMessage, { t: 'work' }>): void {
-    this.#room.set(session, (this.#room.get(session) ?? 0) + countOf(units));
   }
 
   /** A worker says how many more units it takes, with so many held. */

@@ -31,7 +31,7 @@ export function drawGather(
   const asked: GatherAsked = {
     ...(dice.chance(0.5) && { deadlineMs: dice.between(1_000, 25_000) }),
     ...(isEnough && { enough }),
-    ...(dice.chance(0.2) && { quorum: dice.whole(0, isEnough ? enough : items) }),
+    ...(dice.chance(0.35) && { quorum: dice.whole(0, isEnough ? enough : items) }),
   };
   const isBroadcast = gatherOf(work)?.scatter === 'labels';
   return {

@@ -240,7 +240,7 @@ export class History {
   }
 
   #heard(from: string, term: number, message: WorkerMessage): void {
-    const isNew = this.demand.heard(from, message);
+    const isNew = this.demand.heard(from, term, message);
     if (message.t === 'hello') this.#names.set(from, message.name);
     if (message.t === 'hello')
       for (const held of message.held) this.#epics.get(held.epic)?.holders.claimed(from, held);

@@ -68,11 +68,7 @@ export class Workers {
     this.#parts.trace.message(this.#parts.master().core.state.id, to, message);
     for (const { node, link } of this.places) {
       if (to !== 'all' && node.session !== to) continue;
-      link.send('toWorker', () => {
-        const isLate = message.t === 'work' && message.term < this.#parts.master().core.state.term;
-        if (isLate) this.#parts.history.demand.late(node.session, message);
-        node.receive(frame);
-      });
+      link.send('toWorker', () => node.receive(frame));
     }
   }
 

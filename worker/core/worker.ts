@@ -12,6 +12,7 @@
  * W5: nothing is given up because of the worker's own clock.
  * W6: who holds something and hears nothing says Hello to all masters: the one it knows may have been replaced,
  *     and the word of the new one lost.
+ * W7: demand names the term that it is told to: what another master has granted is refused from then on.
  */
 import { unreachable } from '../../shared/core/errors.ts';
 import { countOf, eachOf } from '../../shared/core/intervalSet.ts';
@@ -22,6 +23,7 @@ import {
   type MasterMessage,
   PROTOCOL_VERSION,
   type Proceed,
+  type Demand as Told,
   type Work,
   type WorkerMessage,
   type WorkManifest,
@@ -239,6 +241,7 @@ export class Worker {
     const answersHello = this.#master === undefined && this.#helloMs > Number.NEGATIVE_INFINITY;
     this.#master = { id: master, term };
     this.#lastGrant = 0;
+    this.#offered = 0; // W7: what it was told of demand named no term, or another.
     if (!answersHello) this.#hello();
   }
 
@@ -330,10 +333,11 @@ export class Worker {
   }
 
   /** Says where this worker stands: the demand part of a message. */
-  #stand(): { at: number; lastGrant: number; level: number } {
+  #stand(): Told {
     this.#at += 1;
     this.#offered = this.#level();
-    return { at: this.#at, lastGrant: this.#lastGrant, level: this.#offered };
+    const term = this.#master?.term ?? 0;
+    return { at: this.#at, term, lastGrant: this.#lastGrant, level: this.#offered };
   }
 
   #askAll(): void {

@@ -58,7 +58,7 @@ test('while its link is down a master takes no worker for lost; once it is up, i
   const self = { name: 'w', works: [], labels: {}, slots: 1, version: '0', held: [] };
   link?.onFrame(
     'w',
-    encodeFrame({ t: 'hello', v: PROTOCOL_VERSION, ...self, at: 1, lastGrant: 0, level: 0 }),
+    encodeFrame({ t: 'hello', v: PROTOCOL_VERSION, ...self, at: 1, term: 1, lastGrant: 0, level: 0 }),
   );
   const pass = async (ms: number): Promise<void> => {
     for (let passed = 0; passed < ms; passed += 100) {

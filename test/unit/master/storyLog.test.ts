@@ -47,7 +47,7 @@ test('a worker that joins, is lost, is back, drains and leaves', () => {
     return log.lines.splice(0).map((line) => line.replace(/ \{.*/, ''));
   };
   assert.deepEqual(told(), []);
-  const session = new Session('s');
+  const session = new Session('s', 1);
   session.name = 'mail-1';
   session.slots = 4;
   sessions.set('s', session);

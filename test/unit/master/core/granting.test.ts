@@ -138,7 +138,7 @@ describe('demand', () => {
 
   test('a doubled demand grants nothing more', () => {
     const rig = ready();
-    const message: WorkerMessage = { t: 'gimme', at: 9, lastGrant: 0, level: 5, reports: [] };
+    const message: WorkerMessage = { t: 'gimme', at: 9, term: 7, lastGrant: 0, level: 5, reports: [] };
     rig.say('w', message);
     assert.equal(units(rig), 5);
     rig.say('w', message);
@@ -158,8 +158,8 @@ describe('demand', () => {
 
   test('a demand that is overtaken by a later one is ignored', () => {
     const rig = ready();
-    rig.say('w', { t: 'gimme', at: 9, lastGrant: 0, level: 1, reports: [] });
-    rig.say('w', { t: 'gimme', at: 8, lastGrant: 0, level: 50, reports: [] });
+    rig.say('w', { t: 'gimme', at: 9, term: 7, lastGrant: 0, level: 1, reports: [] });
+    rig.say('w', { t: 'gimme', at: 8, term: 7, lastGrant: 0, level: 50, reports: [] });
     assert.equal(units(rig), 0);
   });
 

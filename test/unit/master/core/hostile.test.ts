@@ -197,7 +197,7 @@ test('a unit with the last of all numbers, whose range has no end, is refused wi
   // It passed for a number, and then broke the sets of units that it was added to.
   const unit = Number.MAX_SAFE_INTEGER;
   const token = { epic: 'e', term: 7, n: 1 };
-  const stand = { t: 'gimme', at: 9, lastGrant: 1, level: 0 } as const;
+  const stand = { t: 'gimme', at: 9, term: 7, lastGrant: 1, level: 0 } as const;
   const fault = { unit, code: 'c', message: 'm', step: '', attempt: 1 };
   const later = { unit, attempt: 1, step: 0, delayMs: 1, code: 'c' };
   const messages: WorkerMessage[] = [

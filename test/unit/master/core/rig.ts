@@ -107,16 +107,17 @@ export class Rig {
 
   hello(from: string, works: WorkManifest[], level: number, more: Partial<Hello> = {}): StepOutput {
     const self = { name: from, works, labels: {}, slots: 1, version: '0', held: [] };
-    const stand = { at: this.at(from), lastGrant: 0, level };
+    const stand = { at: this.at(from), term: 7, lastGrant: 0, level };
     return this.say(from, { t: 'hello', v: 1, ...self, ...stand, ...more });
   }
 
   gimme(from: string, lastGrant: number, level: number, reports: GrantReport[] = []): StepOutput {
-    return this.say(from, { t: 'gimme', at: this.at(from), lastGrant, level, reports });
+    return this.say(from, { t: 'gimme', at: this.at(from), term: 7, lastGrant, level, reports });
   }
 
   beat(from: string, lastGrant: number, level: number, held: number[]): StepOutput {
-    const message: Heartbeat = { t: 'heartbeat', at: this.at(from), lastGrant, level, held, steps: {} };
+    const stand = { at: this.at(from), term: 7, lastGrant, level };
+    const message: Heartbeat = { t: 'heartbeat', ...stand, held, steps: {} };
     return this.say(from, message);
   }
 

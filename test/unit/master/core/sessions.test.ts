@@ -129,7 +129,7 @@ describe('a worker that comes back', () => {
     const held = [1, 2].map((unit) => rig.held('w', 40 + unit, [unit, unit + 1], [0, 3], earlier));
     rig.hello('w', [work('job')], 0, { held });
     assert.equal(rig.core.state.live.get('e')?.leased, 2);
-    const beat = { t: 'heartbeat', lastGrant: 0, level: 0, held: [], steps: {} } as const;
+    const beat = { t: 'heartbeat', term: 7, lastGrant: 0, level: 0, held: [], steps: {} } as const;
     rig.say('w', { ...beat, held: [], at: rig.at('w'), older: [6, 42] });
     assert.equal(rig.core.state.live.get('e')?.leased, 1);
     rig.gimme('w', 0, 9);
@@ -160,7 +160,7 @@ describe('a worker that comes back', () => {
       { lastGrant: n - 1, held: [] },
       { lastGrant: n, held: [n] },
     ].entries()) {
-      rig.say('w', { t: 'heartbeat', at: late[i] ?? 0, level: 2, steps: {}, ...stand });
+      rig.say('w', { t: 'heartbeat', at: late[i] ?? 0, term: 7, level: 2, steps: {}, ...stand });
       assert.deepEqual([rig.wrote('cleared'), rig.epic('e').begun.size], [[], 2]);
     }
     const earlier = rig.held('w', 9, [0, 1], [0, 1], { epic: 'e', term: 6 });
@@ -189,6 +189,20 @@ describe('a worker that comes back', () => {
     rig.pass(LEASE_MS);
     rig.hello('w', [work('job')], 1, { lastGrant: 42 });
     assert.ok((rig.core.state.sessions.get('w')?.number(0, 0) ?? 0) > 43);
+  });
+
+  test('is granted nothing for what it asked another master, or none', () => {
+    // What that one had sent and came late made a worker hold more than it had room for.
+    for (const term of [0, 6]) {
+      const rig = new Rig();
+      rig.submit('e', 'job', 9);
+      rig.hello('w', [work('job')], 2, { term, lastGrant: 5 });
+      rig.read();
+      assert.deepEqual([rig.sent('work'), rig.core.state.sessions.get('w')?.credit], [[], 0]);
+      rig.gimme('w', 0, 2);
+      const [grant] = rig.sent('work', 'w');
+      assert.deepEqual([grant?.units, grant?.n], [[0, 2], 1], 'numbers of another term are none of this one');
+    }
   });
 
   test('grants sent before its lease lapsed still count against what it asks for', () => {

@@ -245,6 +245,7 @@ describe('effects', () => {
     rig.say('w', {
       t: 'gimme',
       at: 49,
+      term: 7,
       lastGrant: n,
       level: 0,
       reports: [{ epic: 'e', term: 7, n, cleared: [0, 1] }],

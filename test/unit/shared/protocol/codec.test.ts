@@ -154,6 +154,7 @@ function codeOf(frame: Uint8Array): string | undefined {
 const gimme = (report: object): object => ({
   t: 'gimme',
   at: 1,
+  term: 1,
   lastGrant: 1,
   level: 1,
   reports: [{ epic: 'e', term: 1, n: 1, ...report }],
@@ -169,6 +170,7 @@ const EXAMPLES: Record<string, Record<string, unknown>> = {
     t: 'hello',
     v: 1,
     at: 1,
+    term: 1,
     lastGrant: 0,
     level: 4,
     name: 'n',
@@ -182,13 +184,14 @@ const EXAMPLES: Record<string, Record<string, unknown>> = {
   heartbeat: {
     t: 'heartbeat',
     at: 1,
+    term: 1,
     lastGrant: 0,
     level: 4,
     held: [1],
     older: [0, 7],
     steps: { e: { s: { done: 1, failed: 0, retried: 0 } } },
   },
-  gimme: { t: 'gimme', at: 1, lastGrant: 0, level: 4, reports: [] },
+  gimme: { t: 'gimme', at: 1, term: 1, lastGrant: 0, level: 4, reports: [] },
   begin: { t: 'begin', at: 1, epic: 'e', term: 1, n: 1, units: [0, 1] },
   part: {
     ...{ t: 'part', epic: 'e', term: 1, n: 1, part: 0, last: true, to: [], labels: { area: 'north' } },
@@ -261,7 +264,7 @@ test('a refusal names the place in lists and records', () => {
 });
 
 test('unknown fields are left out, at any depth, and __proto__ reaches nobody', () => {
-  const header = `{"t":"gimme","at":1,"lastGrant":1,"level":1,"later":[],"__proto__":{"level":9},
+  const header = `{"t":"gimme","at":1,"term":1,"lastGrant":1,"level":1,"later":[],"__proto__":{"level":9},
     "reports":[{"epic":"e","term":1,"n":1,"__proto__":{"ok":[0,9]},"new":{"a":1}}]}`;
   const { message } = decodeFrame(frameOf(header));
   assert.deepEqual(message, gimme({}));
@@ -276,7 +279,7 @@ test('names that every object has are no ids and no keys', () => {
     refused(frameOf(`{"t":"want-brief","hash":"${name}"}`), /^want-brief\.hash must be an id/);
     const steps = `{"${name}":{"s":{"done":1,"failed":0,"retried":0}}}`;
     refused(
-      frameOf(`{"t":"heartbeat","at":1,"lastGrant":0,"level":0,"held":[],"steps":${steps}}`),
+      frameOf(`{"t":"heartbeat","at":1,"term":1,"lastGrant":0,"level":0,"held":[],"steps":${steps}}`),
       /steps \(a key\) must be an id/,
     );
   }

@@ -46,7 +46,7 @@ const ranges: fc.Arbitrary<Ranges> = fc
     return edges;
   });
 
-const demand = { at: whole, lastGrant: fc.nat(), level: whole };
+const demand = { at: whole, term: whole, lastGrant: fc.nat(), level: whole };
 /** As far as the range of one unit goes. */
 const unit = fc.oneof(
   fc.nat({ max: 40 }),
@@ -172,7 +172,7 @@ export const fromWorker: From<WorkerMessage> = {
         older: some(whole),
         steps: record(record(plain({ done: whole, failed: whole, retried: whole }))),
       },
-      { requiredKeys: ['t', 'at', 'lastGrant', 'level', 'held', 'steps'], noNullPrototype: true },
+      { requiredKeys: ['t', 'at', 'term', 'lastGrant', 'level', 'held', 'steps'], noNullPrototype: true },
     )
     .map((message) => ({ message, units: [] })),
   gimme: plain({ t: fc.constant('gimme' as const), ...demand, reports: some(report) }).chain((message) => {

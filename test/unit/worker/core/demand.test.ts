@@ -235,7 +235,7 @@ describe('the master', () => {
     rig.clear();
     rig.take({ t: 'available', v: 1, master: 'new', term: 2, works: [] });
     const [hello] = rig.all('hello');
-    assert.deepEqual([hello?.lastGrant, hello?.held.length], [0, 1]);
+    assert.deepEqual([hello?.term, hello?.lastGrant, hello?.held.length], [2, 0, 1]);
     rig.work(1, [7, 8], { term: 2 });
     assert.equal(rig.core.held, 2, 'its numbers begin anew');
     rig.pass(BEAT_MS);
@@ -248,6 +248,19 @@ describe('the master', () => {
     rig.work(6, [9, 10]);
     rig.pass(100);
     assert.deepEqual([rig.reports(), rig.all('hello'), rig.core.held], [[], [], 2]);
+  });
+
+  test('heard for the first time is asked at once, under its term: a Hello to nobody in particular asks for nothing', () => {
+    const rig = new Rig();
+    rig.step({ type: 'up' });
+    const [hello] = rig.all('hello');
+    assert.equal(hello?.term, 0);
+    rig.clear();
+    rig.take({ t: 'available', v: 1, master: 'm', term: 3, works: [] });
+    const [gimme] = rig.all('gimme');
+    assert.deepEqual([gimme?.term, gimme?.lastGrant, gimme?.level], [3, 0, hello?.level]);
+    rig.work(1, [0, 1], { term: 2 });
+    assert.equal(rig.core.held, 0, 'what an older master sent is refused from then on');
   });
 
   // Broke: where the word of a new master was lost, a worker went on speaking to the old one for ever.
