@@ -18,7 +18,6 @@ import type { MasterInput } from '../../master/core/master.ts';
 import type { EpicRecord, EpicRecordOf } from '../../master/core/records.ts';
 import type { SourceSpec } from '../../master/core/source.ts';
 import type { StepOutput } from '../../master/core/state.ts';
-import type { Totals } from '../../shared/protocol/api.ts';
 import type { MasterMessage, Work, WorkerMessage } from '../../shared/protocol/messages.ts';
 import type { Run } from '../../worker/core/held.ts';
 import { Account } from './account.ts';
@@ -32,6 +31,7 @@ import { Holders } from './holders.ts';
 import type { Plan, PlannedEpic } from './plan.ts';
 import { checkAbsent, isTried } from './secondTries.ts';
 import { SettledCheck } from './settledCheck.ts';
+import { checkShown, type Shown } from './shownCheck.ts';
 import type { Source } from './sources.ts';
 import { StepsCheck } from './stepsCheck.ts';
 import { Broken, each, rangesOf, type Story, tokenOf } from './story.ts';
@@ -39,9 +39,6 @@ import { effectsOf, gatherOf } from './works.ts';
 import { type StepEffect, World } from './world.ts';
 
 const WALL_MS = 1_700_000_000_000;
-
-/** What the master shows of an epic. */
-export type Shown = { state: string; totals: Totals };
 
 type Of = {
   planned: PlannedEpic;
@@ -106,7 +103,7 @@ export class History {
       if (out.to === 'worker') this.#sends(out.session, out.message, out.payload);
     }
     for (const [id, { decided, gather, deadline }] of this.#epics) {
-      this.#compare(decided, shown(id), 'shows');
+      checkShown(decided, shown(id), 'shows');
       (gather ?? deadline)?.stepped(WALL_MS + this.#nowMs(), input.type === 'tick');
     }
   }
@@ -153,7 +150,7 @@ export class History {
       of.isTold = true; // Who submits it again hears that it is there.
       of.holders = this.#holdersOf(of.planned, of.decided, of.holders);
       of.holders.recover();
-      this.#compare(of.decided, shown(id), 'has after a crash');
+      checkShown(of.decided, shown(id), 'has after a crash');
     }
   }
 
@@ -326,17 +323,6 @@ export class History {
     const keys = this.#of(epic).planned.retryOf?.effects ?? epic;
     if (effects !== keys)
       throw new Broken('Y6', epic, units[0], `has effect keys of ${effects}, not ${keys}`);
-  }
-
-  /** G1, in what the master shows. */
-  #compare(account: Account, shown: Shown | undefined, how: string): void {
-    const { own, counts, outcomes, state, isPurged } = account;
-    if (isPurged && !shown) return;
-    const mine = { state, totals: { read: own, ...counts, outstanding: own - outcomes.size } };
-    const theirs = { state: shown?.state, totals: { ...mine.totals, ...shown?.totals } };
-    if (shown && !isPurged && JSON.stringify(mine) === JSON.stringify(theirs)) return;
-    const what = `${how} ${JSON.stringify(shown)}, its records add up to ${JSON.stringify(mine)}`;
-    throw new Broken(how === 'shows' ? 'G1' : 'Y2', account.epic, undefined, what);
   }
 
   #enter({ epic: id, wallMs }: EpicRecordOf<'epic-submitted'>): void {

@@ -123,7 +123,7 @@ for (const failures of [0, 1]) {
     const steps = [{ name: 'one', effect: 'none', attempts: 1 }] as const;
     const works = [{ name: 'job', hash: 'h', steps: [...steps] }];
     const self = { name: 'w', works, labels: {}, slots: 5, version: '0', held: [] };
-    const stand = { at: 1, lastGrant: 0, level: 5 };
+    const stand = { at: 1, term: 1, lastGrant: 0, level: 5 };
     link?.onFrame('w', encodeFrame({ t: 'hello', v: PROTOCOL_VERSION, ...self, ...stand }));
     await runtime.submit({ work: 'job', source: { type: 'range', from: 0, to: 3 }, brief: null });
     for (let i = 0; i < 100 && granted.length === 0; i++) await turn();
