@@ -141,6 +141,24 @@ export const WORKER = {
     max: 86_400_000,
     sentence: 'longest first wait after a mail was deferred; it grows from there',
   },
+  dkimDomain: {
+    kind: 'text',
+    flag: '--dkim-domain <domain>',
+    env: 'GIMMEWORK_DKIM_DOMAIN',
+    sentence: 'domain that the newsletter is signed for (DKIM), with the two below; not signed by default',
+  },
+  dkimSelector: {
+    kind: 'text',
+    flag: '--dkim-selector <selector>',
+    env: 'GIMMEWORK_DKIM_SELECTOR',
+    sentence: 'under which the public key is found: `<selector>._domainkey.<domain>`',
+  },
+  dkimKeyFile: {
+    kind: 'path',
+    flag: '--dkim-key-file <file>',
+    env: 'GIMMEWORK_DKIM_KEY_FILE',
+    sentence: 'private key that signs, RSA in PEM',
+  },
   metricsListen: {
     kind: 'listen',
     flag: '--metrics-listen <host:port>',

@@ -1,11 +1,19 @@
 /** Loads the works and sources that a worker offers: the bundled newsletter and the user's own modules. */
+import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { GimmeError } from '../shared/core/errors.ts';
 import type { SourceDefinition } from '../shared/core/userSource.ts';
 import type { WorkDefinition } from '../shared/core/work.ts';
 import { badWorks, type Exported, loadModule } from '../shared/io/worksModule.ts';
+import type { DkimOptions } from '../works/newsletter/main.ts';
 
-export type MailSettings = { smtp: string | undefined; retryFirstMs: number | undefined };
+export type MailSettings = {
+  smtp: string | undefined;
+  retryFirstMs: number | undefined;
+  /** All of it or nothing. */
+  dkim?: DkimSettings;
+};
+type DkimSettings = Record<'domain' | 'selector' | 'keyFile', string | undefined>;
 
 export type LoadedWorks = {
   works: WorkDefinition[];
@@ -40,10 +48,30 @@ function put<T extends { readonly name: string }>(all: Map<string, T>, one: T, s
   all.set(one.name, one);
 }
 
-async function bundledNewsletter({ smtp, retryFirstMs }: MailSettings): Promise<WorkDefinition> {
+async function bundledNewsletter({ smtp, retryFirstMs, dkim }: MailSettings): Promise<WorkDefinition> {
   if (smtp === undefined)
     throw new GimmeError('bad_config', '--works newsletter needs --smtp or GIMMEWORK_SMTP_URL');
   const { newsletter } = await import('../works/newsletter/main.ts');
   const retryFirst = retryFirstMs === undefined ? {} : { retryFirst: retryFirstMs };
-  return newsletter({ smtp, ...retryFirst }) as WorkDefinition;
+  return newsletter({ smtp, ...retryFirst, dkim: dkim && dkimOf(dkim) }) as WorkDefinition;
+}
+
+function dkimOf({ domain, selector, keyFile }: DkimSettings): DkimOptions | undefined {
+  const missing = Object.entries({
+    '--dkim-domain': domain,
+    '--dkim-selector': selector,
+    '--dkim-key-file': keyFile,
+  })
+    .filter(([, value]) => value === undefined)
+    .map(([flag]) => flag);
+  if (domain === undefined || selector === undefined || keyFile === undefined) {
+    if (missing.length === 3) return undefined;
+    throw new GimmeError('bad_config', `DKIM needs ${missing.join(' and ')} too`);
+  }
+  try {
+    return { domain, selector, key: readFileSync(keyFile, 'utf8') };
+  } catch (cause) {
+    const { code } = cause as NodeJS.ErrnoException;
+    throw new GimmeError('bad_config', `--dkim-key-file ${keyFile} cannot be read (${code})`, { cause });
+  }
 }

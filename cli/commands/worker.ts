@@ -32,7 +32,9 @@ async function run(flags: Record<string, unknown>): Promise<number> {
   const settings = readConfig(WORKER, flags);
   const nats = natsOf(isNats ? settings : { ...settings, nats: undefined }, flags);
   const log = createLog({ level: settings.logLevel as LogLevel, format: settings.logFormat as LogFormat });
-  const mail = { smtp: settings.smtp, retryFirstMs: settings.smtpRetryFirst };
+  const { dkimDomain: domain, dkimSelector: selector, dkimKeyFile: keyFile } = settings;
+  const dkim = { domain, selector, keyFile };
+  const mail = { smtp: settings.smtp, retryFirstMs: settings.smtpRetryFirst, dkim };
   const { works, sources, modules } = await loadWorks(settings.works, mail);
   const { startWorker } = await import('../../worker/main.ts');
   const stop = stopped();

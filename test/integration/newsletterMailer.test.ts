@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
+import { generateKeyPairSync } from 'node:crypto';
 import type { TestContext } from 'node:test';
 import test from 'node:test';
 import { GimmeError } from '../../shared/core/errors.ts';
 import { PermanentError, RetryableError, UnknownOutcomeError } from '../../shared/core/work.ts';
+import type { DkimOptions } from '../../works/newsletter/dkim.ts';
 import type { Mailer, MailerTimeouts } from '../../works/newsletter/mailer.ts';
 import { openMailer } from '../../works/newsletter/mailer.ts';
 import type { Mail } from '../../works/newsletter/render.ts';
@@ -28,6 +30,7 @@ async function between(
     timeouts?: Partial<MailerTimeouts>;
     extensions?: string[];
     login?: string;
+    dkim?: DkimOptions;
   } = {},
 ): Promise<Parts> {
   const server = await scriptedServer(script, options.extensions);
@@ -36,6 +39,7 @@ async function between(
     smtp,
     connections: options.connections ?? 1,
     timeouts: options.timeouts ?? PATIENT,
+    dkim: options.dkim,
   });
   t.after(async () => {
     mailer.close();
@@ -171,6 +175,20 @@ test('the message on the wire is the mail, under its own Message-ID', async (t) 
   assert.match(body, /^Message-ID: <epic\.1@example\.com>\r$/m);
   assert.match(body, /^From: News <news@example\.com>\r$/m);
   assert.match(body, /^\.\.a line that begins with a dot\r$/m);
+});
+
+test('a signed mail goes out with its signature before it; one stopped while it is signed does not', async (t) => {
+  const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2_048 });
+  const key = privateKey.export({ type: 'pkcs8', format: 'pem' }).toString();
+  const dkim = { domain: 'example.com', selector: 's', key };
+  const { server, mailer } = await between(t, () => undefined, { dkim });
+  await mailer.send(MAIL, 'epic.1', never());
+  const stop = new AbortController();
+  const stopped = verdict(mailer.send(MAIL, 'epic.2', stop.signal));
+  stop.abort();
+  assert.equal((await stopped)[0], 'retry step_failed');
+  assert.equal(server.bodies.length, 1);
+  assert.match(server.bodies[0] ?? '', /^DKIM-Signature: v=1; a=rsa-sha256; .*\r\n(?:[ \t].*\r\n)+Date: /);
 });
 
 test('a session that died while idle costs no attempt', async (t) => {

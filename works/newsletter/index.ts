@@ -9,6 +9,7 @@ import type { StepContext, WorkDefinition } from '../../shared/core/work.ts';
 import { defineWork } from '../../shared/core/work.ts';
 import type { NewsletterBrief } from './brief.ts';
 import { checkBrief } from './brief.ts';
+import type { DkimOptions } from './dkim.ts';
 import type { Mailer, MailerTimeouts } from './mailer.ts';
 import { openMailer } from './mailer.ts';
 import type { Recipient } from './recipient.ts';
@@ -18,6 +19,7 @@ import { type Skeleton, skeletonOf } from './skeleton.ts';
 
 export type { CompiledBrief, NewsletterBrief } from './brief.ts';
 export { checkBrief } from './brief.ts';
+export type { DkimOptions } from './dkim.ts';
 export type { Recipient } from './recipient.ts';
 export { recipientSchema } from './recipient.ts';
 
@@ -34,18 +36,20 @@ export type NewsletterOptions = {
   /** First pause before a mail is tried again. Defaults to 30 s, as mail servers that defer expect. */
   retryFirst?: Duration;
   timeouts?: Partial<MailerTimeouts>;
+  /** Signs each mail for a domain (DKIM). Defaults to no signature. */
+  dkim?: DkimOptions | undefined;
 };
 
-/** Defines the newsletter for one SMTP server. Throws GimmeError `bad_config` for a bad URL. */
+/** Defines the newsletter for one SMTP server. Throws GimmeError `bad_config` for a bad URL or DKIM key. */
 export function newsletter(options: NewsletterOptions): WorkDefinition<Recipient, NewsletterBrief> {
-  const { smtp, connections = 20, timeouts = {} } = options;
+  const { smtp, connections = 20, timeouts = {}, dkim } = options;
   if (!Number.isInteger(connections) || connections < 1) {
     throw new GimmeError(
       'bad_config',
       `connections must be a whole number of at least 1, not ${connections}`,
     );
   }
-  const mailer: Mailer = openMailer({ smtp, connections, timeouts });
+  const mailer: Mailer = openMailer({ smtp, connections, timeouts, dkim });
   return defineWork<Recipient, NewsletterBrief>('newsletter', {
     schema: recipientSchema,
     key: (recipient) => recipient.email.toLowerCase(),

@@ -12,6 +12,7 @@ import { createTransport } from 'nodemailer';
 import SMTPPool from 'nodemailer/lib/smtp-pool';
 import { GimmeError } from '../../shared/core/errors.ts';
 import { UnknownOutcomeError } from '../../shared/core/work.ts';
+import { type DkimOptions, dkimSigner } from './dkim.ts';
 import { MessageStream, messageOf } from './message.ts';
 import type { Mail } from './render.ts';
 import type { Passage } from './send.ts';
@@ -38,6 +39,8 @@ export type MailerOptions = {
   /** Sessions kept open at most. Defaults to 20. */
   connections?: number;
   timeouts?: Partial<MailerTimeouts>;
+  /** Signs each mail. Defaults to no signature. */
+  dkim?: DkimOptions | undefined;
 };
 
 export type Mailer = {
@@ -71,10 +74,11 @@ const replies = channel('gimmework:smtp-reply');
 /** What the pool reads of a mail that it is given. */
 type Pooled = Parameters<SMTPPool['send']>[0];
 
-/** Makes a mailer; connects with the first mail. Throws GimmeError `bad_config` for a bad URL. */
+/** Makes a mailer; connects with the first mail. Throws GimmeError `bad_config` for a bad URL or key. */
 export function openMailer(options: MailerOptions): Mailer {
   const server = smtpServer(options.smtp);
   const timeouts = { ...TIMEOUTS, ...options.timeouts };
+  const sign = options.dkim && dkimSigner(options.dkim);
   // The pool itself, without nodemailer's composer before it: the message is ready.
   const pool = new SMTPPool({
     ...connectionOf(server),
@@ -107,9 +111,10 @@ export function openMailer(options: MailerOptions): Mailer {
     server: server.address,
     verify: () => verify(server, timeouts.verifyMs),
     async send(mail, id, signal) {
-      const bytes = Buffer.from(messageOf(mail, id, new Date()), 'latin1');
       let passage = newPassage();
       try {
+        const message = messageOf(mail, id, new Date());
+        const bytes = Buffer.from(sign ? (await sign(message)) + message : message, 'latin1');
         try {
           await attempt(mail, bytes, signal, passage);
         } catch (error) {

@@ -2,7 +2,7 @@
 export { checkBrief } from './brief.ts';
 export { checkColumns } from './columns.ts';
 export { GENERATED_COLUMNS, generateRecipients } from './generate.ts';
-export type { NewsletterOptions } from './index.ts';
+export type { DkimOptions, NewsletterOptions } from './index.ts';
 export { newsletter } from './index.ts';
 export type { SamplePaths } from './sample.ts';
 export { sampleDir, samplePaths } from './sample.ts';

@@ -1,5 +1,6 @@
 /** Faults a person meets: one line, what and what to do, the documented exit code, no stack. */
 import assert from 'node:assert/strict';
+import { generateKeyPairSync } from 'node:crypto';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -18,6 +19,9 @@ const BRIEF = { from: 'News <news@example.com>', subject: 'Hi {{ name }}', html:
 const good = file('brief.json', JSON.stringify(BRIEF));
 const csv = file('r.csv', 'email,name\na@b.example,A\n');
 const NOBODY = 'http://127.0.0.1:9';
+const ED25519 = generateKeyPairSync('ed25519').privateKey.export({ type: 'pkcs8', format: 'pem' });
+const SIGNED = ['worker', '--works', 'newsletter', '--smtp', 'smtp://a'];
+SIGNED.push('--dkim-domain', 'example.com', '--dkim-selector', 'x');
 
 function oneLine({ code, stdout, stderr }: Ran, exit: number, message: RegExp): void {
   assert.equal(code, exit, stderr);
@@ -100,6 +104,24 @@ const FAULTS: [string, string[], number, RegExp][] = [
   ['slots 0', ['worker', '--works', 'x', '--slots', '0'], 2, /--slots "0" must be a whole number from 1/],
   ['worker without works', ['worker'], 2, /--works \(or GIMMEWORK_WORKS\) is missing/],
   ['newsletter without smtp', ['worker', '--works', 'newsletter'], 2, /--smtp or GIMMEWORK_SMTP_URL/],
+  [
+    'half of DKIM',
+    ['worker', '--works', 'newsletter', '--smtp', 'smtp://a', '--dkim-domain', 'example.com'],
+    2,
+    /DKIM needs --dkim-selector and --dkim-key-file too/,
+  ],
+  [
+    'a DKIM key that is not there',
+    [...SIGNED, '--dkim-key-file', '/nowhere/key.pem'],
+    2,
+    /--dkim-key-file \/nowhere\/key\.pem cannot be read \(ENOENT\)/,
+  ],
+  [
+    'a DKIM key of another kind',
+    [...SIGNED, '--dkim-key-file', file('ed.pem', ED25519)],
+    2,
+    /is ed25519; many receivers verify RSA only, so make one: openssl genrsa/,
+  ],
   ['works module missing', ['worker', '--works', join(dir, 'no.ts')], 2, /no\.ts does not exist/],
   [
     'works module throws',
