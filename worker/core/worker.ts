@@ -23,7 +23,6 @@ import {
   type MasterMessage,
   PROTOCOL_VERSION,
   type Proceed,
-  type Demand as Told,
   type Work,
   type WorkerMessage,
   type WorkManifest,
@@ -333,7 +332,7 @@ export class Worker {
   }
 
   /** Says where this worker stands: the demand part of a message. */
-  #stand(): Told {
+  #stand(): { at: number; term: number; lastGrant: number; level: number } {
     this.#at += 1;
     this.#offered = this.#level();
     const term = this.#master?.term ?? 0;
