@@ -17,8 +17,8 @@ import type { WorkerLink } from '../worker/main.ts';
 import type { NodeConfig } from './node.ts';
 
 export type ClusterOptions = {
-  /** Path of the module whose works the workers offer. */
-  works: string;
+  /** Path of the module whose works the workers offer, or one for each of them. */
+  works: string | readonly string[];
   workers: number;
   slots: number;
   /** Defaults to 3 s: a killed worker's units go to another after it. */
@@ -27,6 +27,8 @@ export type ClusterOptions = {
   env?: Record<string, string>;
   /** The NATS server over which master and workers meet. Defaults to WebSocket. */
   nats?: string;
+  /** Units read ahead of demand. Defaults to what a master has. */
+  lookAheadUnits?: number;
   /** `host:port` of a return address that the master may tell. Defaults to none. */
   tells?: string;
 };
@@ -76,17 +78,19 @@ export class Cluster {
   }
 
   async startMaster(): Promise<void> {
-    const { nats, tells } = this.#options;
+    const { nats, tells, lookAheadUnits } = this.#options;
     const node = { role: 'master', port: this.#port, dataDir: this.dataDir } as const;
     const lease = { leaseMs: this.#leaseMs, heartbeatMs: this.#leaseMs / 10 };
     const webhooks = tells !== undefined && { secretFile: await this.#secretFile(), allow: [tells] };
-    const given = { ...lease, ...(nats !== undefined && { nats }), ...(webhooks && { webhooks }) };
+    const ahead = lookAheadUnits === undefined ? {} : { lookAheadUnits };
+    const given = { ...lease, ...ahead, ...(nats !== undefined && { nats }), ...(webhooks && { webhooks }) };
     this.#master = start('master', { ...node, ...given });
     await this.#master.line();
   }
 
   async startWorker(index: number): Promise<void> {
-    const { works, slots, env = {} } = this.#options;
+    const { works: all, slots, env = {} } = this.#options;
+    const works = typeof all === 'string' ? all : (all[index] as string);
     const node = { role: 'worker', link: this.link, works, slots, heartbeatMs: this.#leaseMs / 10 } as const;
     const worker = start(`worker ${index + 1}`, node, env);
     this.#workers[index] = worker;

@@ -16,6 +16,7 @@ type MasterNode = {
   dataDir: string;
   leaseMs: number;
   heartbeatMs: number;
+  lookAheadUnits?: number;
   nats?: string;
   webhooks?: { secretFile: string; allow: string[] };
 };
@@ -27,8 +28,8 @@ const log = createLog({ level: 'warn', format: 'text' });
 const stop = stopped();
 
 if (config.role === 'master') {
-  const { port, dataDir, leaseMs, heartbeatMs, nats, webhooks } = config;
-  const settings = { leaseMs, heartbeatMs };
+  const { port, dataDir, leaseMs, heartbeatMs, lookAheadUnits, nats, webhooks } = config;
+  const settings = { leaseMs, heartbeatMs, ...(lookAheadUnits !== undefined && { lookAheadUnits }) };
   const ways = { ...(nats !== undefined && { nats: { servers: nats } }), ...(webhooks && { webhooks }) };
   const master = await startMaster({ host: '127.0.0.1', port, dataDir, log, settings, ...ways });
   print(master.url);
