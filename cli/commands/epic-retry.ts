@@ -64,8 +64,9 @@ async function retry(idOrName: string, flags: Record<string, unknown>): Promise<
   return exitCodeOf(await watchEpic(new Epic(client, epic), output as Output));
 }
 
-function words({ count: units, leftOut }: RetryAnswer): string {
+function words({ count: units, leftOut, rest = 0 }: RetryAnswer): string {
   const left =
     leftOut === 0 ? '' : `; ${count(leftOut)} are left out: a retry before has done them or is at it`;
-  return `${count(units)} ${units === 1 ? 'unit' : 'units'}${left}`;
+  const more = rest === 0 ? '' : `; ${count(rest)} more are for another retry, at once or later`;
+  return `${count(units)} ${units === 1 ? 'unit' : 'units'}${left}${more}`;
 }

@@ -6,11 +6,13 @@
  *
  * Y1: a unit is left out where an epic of the family that was submitted later has it, unless it certainly did
  *     nothing there: it failed, or it was cancelled before it began. What is not known counts as done.
- * Y2: from the look at the family to the submit nothing is waited for, so that two retries cannot both have a unit.
+ * Y2: one retry takes the first RETRY_RANGES_MAX ranges; by Y1 the next takes the rest.
+ * Y3: from the look at the family to the submit nothing is waited for, so that two retries cannot both have a unit.
  */
 import { GimmeError } from '../../shared/core/errors.ts';
 import { ID_CHARS_MAX } from '../../shared/core/ids.ts';
-import { IntervalSet } from '../../shared/core/intervalSet.ts';
+import { countOf, IntervalSet } from '../../shared/core/intervalSet.ts';
+import { RETRY_RANGES_MAX } from '../../shared/core/limits.ts';
 import type { RetryBody } from '../../shared/protocol/api.ts';
 import type { Ranges } from '../../shared/protocol/messages.ts';
 import type { Epic } from '../core/epic.ts';
@@ -57,12 +59,12 @@ export async function candidatesOf(
   return { units, undone };
 }
 
-/** The units that may be tried again now (Y1), and which epics have the others. */
+/** The units that may be tried again now (Y1, Y2), how many are for another retry, and which epics have the others. */
 export function retriable(
   ledger: Ledger,
   epic: Epic,
   { units, undone }: Candidates,
-): { only: Ranges; leftOut: number; elsewhere: Epic[] } {
+): { only: Ranges; leftOut: number; rest: number; elsewhere: Epic[] } {
   const left = IntervalSet.of(units.ranges());
   const elsewhere: Epic[] = [];
   for (const later of laterOf(ledger, epic)) {
@@ -71,7 +73,9 @@ export function retriable(
     if (taken.length > 0) elsewhere.push(later);
     left.removeAll(taken);
   }
-  return { only: left.ranges(), leftOut: units.count - left.count, elsewhere };
+  const only = left.ranges().slice(0, 2 * RETRY_RANGES_MAX);
+  const rest = left.count - countOf(only);
+  return { only, leftOut: units.count - left.count, rest, elsewhere };
 }
 
 /** The refusal of a retry that would try nothing. */

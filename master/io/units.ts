@@ -71,11 +71,12 @@ export class Units implements UnitsApi {
     checkRetry(epic, body);
     const candidates = await candidatesOf(store, core.ledger, epic, body);
     // What was recorded meanwhile counts, also where it is not durable yet.
-    const { only, leftOut, elsewhere } = retriable(core.ledger, epic, candidates);
+    const { only, leftOut, rest, elsewhere } = retriable(core.ledger, epic, candidates);
     const count = countOf(only);
-    if (body.dryRun) return { count, leftOut };
+    const answer = { count, leftOut, ...(rest > 0 && { rest }) };
+    if (body.dryRun) return answer;
     if (count === 0) throw nothingToRetry(epic, body, elsewhere);
     if (!core.ledger.epics.has(id)) throw new GimmeError('not_found', `epic ${epic.name} is gone`);
-    return { count, leftOut, epic: await submit(submissionOf(core.ledger, epic, only)) };
+    return { ...answer, epic: await submit(submissionOf(core.ledger, epic, only)) };
   }
 }

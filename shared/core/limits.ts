@@ -125,6 +125,11 @@ export const HISTORY_BYTES_MAX = 1024 * MB;
 export const HISTORY_MEMORY_ENTRIES_MAX = 100_000;
 /** Appends of the past that one checkpoint forgets at most: more than can come between two, and no long stop. */
 export const HISTORY_FORGOTTEN_MAX = 2 * CHECKPOINT_RECORDS;
+/**
+ * Ranges of the units that one retry tries: its epic keeps them in its first record and in each checkpoint. A million
+ * that lie scattered were 16 MB there, and stopped the master for a tenth of a second at each.
+ */
+export const RETRY_RANGES_MAX = 100_000;
 /** Rows of units that one answer takes out of the store at a time. */
 export const ROWS_READ_MAX = 200;
 /** Units on one page of `GET /v1/epics/{id}/units`. */

@@ -230,6 +230,8 @@ export type RetryAnswer = {
   count: number;
   /** Units that would be tried again, but that another epic tries or has tried already, and not in vain. */
   leftOut: number;
+  /** Units beyond what one retry takes, where there are any: another retry takes them, also at once. */
+  rest?: number;
   /** The epic that tries them. */
   epic?: EpicStatus;
 };

@@ -252,7 +252,11 @@ export const SCHEMAS: Record<string, Schema> = {
       ...(['states', 'code', 'confirm', 'dryRun'] as const),
     ),
   ),
-  RetryAnswer: object<RetryAnswer>({ count: whole(), leftOut: whole(), epic: ref('Epic') }, 'epic'),
+  RetryAnswer: object<RetryAnswer>(
+    { count: whole(), leftOut: whole(), rest: whole(), epic: ref('Epic') },
+    'rest',
+    'epic',
+  ),
   Worker: object({
     ...{
       id: text(),
