@@ -25,7 +25,7 @@ const FILE_TIMEOUT_MS = 300_000;
 /** One more than the cores of a small machine: of three files one waits. */
 const CONCURRENCY = 3;
 const SLOW = /^test\/(integration|chaos|browser|examples)\//;
-const ALONE = /^test\/integration\/(flat-memory|parked|slow-peer)\./;
+const ALONE = /^test\/integration\/(flat-memory|slow-peer)\./;
 const WITH_TOOLS = /^test\/(conformance|integration|chaos|browser|examples)\//;
 const WITH_BUILD = /^test\/(integration|chaos|unit\/cli)\//;
 /** How Node 20 marks a test that the pattern leaves out; later ones do not report it. */
