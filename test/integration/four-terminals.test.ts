@@ -7,13 +7,13 @@ import { test } from 'node:test';
 import type { EpicStatus } from '../../client/index.ts';
 import { assertTotals, withCluster } from '../processes/cluster.ts';
 
-const ROWS = Number(process.env['ROWS'] ?? 2_000);
+const ROWS = Number(process.env['ROWS'] ?? 1_000);
 const SLOTS = ROWS > 5_000 ? '16' : '4';
 
 test(
   'four terminals: late workers, one that joins mid-way, one that leaves mid-send',
   withCluster(async (c) => {
-    const [, stub] = await Promise.all([c.master(), c.stub('--latency', '40ms', '--reject', '1%')]);
+    const [, stub] = await Promise.all([c.master(), c.stub('--latency', '80ms', '--reject', '2%')]);
     const files = ['--source', await c.recipients(ROWS), '--brief', await c.brief()];
 
     const submitted = await c.run('epic', 'submit', 'newsletter', ...files, '-o', 'json');
@@ -44,7 +44,7 @@ test(
     assert.equal(waited.code, 6, 'some were rejected');
     const mails = await stub.close();
     const rejected = ROWS - mails.distinct;
-    assert.ok(rejected > 0 && rejected < ROWS * 0.03, `${rejected} rejected`);
+    assert.ok(rejected > 0 && rejected < ROWS * 0.06, `${rejected} rejected`);
     const over = await c.status(id);
     assertTotals(over, { read: ROWS, succeeded: mails.distinct, failed: rejected });
     assert.deepEqual(over.faults, { smtp_rejected: rejected });

@@ -15,8 +15,8 @@ const WORKER = { works: ['newsletter'], slots: 8, heartbeatMs: LEASE.heartbeatMs
 test(
   'a worker that stood still beyond its lease: what it had begun is resolved by its own late report',
   withCluster(async (c) => {
-    const rows = 1_200;
-    const [, stub] = await Promise.all([c.masterWith(LEASE), c.stub('--latency', '60ms')]);
+    const rows = 600;
+    const [, stub] = await Promise.all([c.masterWith(LEASE), c.stub('--latency', '120ms')]);
     const sleeper = c.workerWith({ ...WORKER, smtp: stub.url });
     c.workerWith({ ...WORKER, smtp: stub.url });
     const id = await c.submit(await c.recipients(rows));
@@ -53,8 +53,8 @@ test(
 test(
   'a master that stood still for twice the lease expires nobody',
   withCluster(async (c) => {
-    const rows = 800;
-    const [master, stub] = await Promise.all([c.masterWith(LEASE), c.stub('--latency', '40ms')]);
+    const rows = 400;
+    const [master, stub] = await Promise.all([c.masterWith(LEASE), c.stub('--latency', '80ms')]);
     const workers = [
       c.workerWith({ ...WORKER, smtp: stub.url }),
       c.workerWith({ ...WORKER, smtp: stub.url }),

@@ -8,7 +8,7 @@ import { seededRng } from '../../shared/core/rng.ts';
 import { assertTotals, withCluster } from '../processes/cluster.ts';
 import { startProxy } from '../processes/proxy.ts';
 
-const ROWS = 2_000;
+const ROWS = 1_000;
 const CUTS = 10;
 
 test(
@@ -17,7 +17,7 @@ test(
     const seed = Math.floor(Math.random() * 2 ** 32);
     t.diagnostic(`cuts by seed ${seed}`);
     const random = seededRng(seed);
-    const [, stub] = await Promise.all([c.master(), c.stub('--latency', '40ms', '--defer', '5%')]);
+    const [, stub] = await Promise.all([c.master(), c.stub('--latency', '80ms', '--defer', '5%')]);
     const cutting = await startProxy(c.url);
     const swallowing = await startProxy(c.url);
     try {

@@ -11,6 +11,7 @@ import { NatsServer } from '../tools/natsServer.ts';
 import { type FoundTool, natsServers } from '../tools.ts';
 
 const ROWS = 2_000;
+const KILLED_ROWS = 1_000;
 const NEWEST = natsServers().at(-1) as FoundTool;
 
 async function natsFor(t: TestContext, { path }: FoundTool): Promise<NatsServer> {
@@ -72,12 +73,12 @@ for (const tool of natsServers()) {
     `over nats-server ${tool.version}: killed and started again mid-way, it costs nothing`,
     withCluster(async (c, t) => {
       const nats = await natsFor(t, tool);
-      const [master, stub] = await Promise.all([startMaster(c, nats), c.stub('--latency', '40ms')]);
+      const [master, stub] = await Promise.all([startMaster(c, nats), c.stub('--latency', '80ms')]);
       const workers = [startWorker(c, nats, stub), startWorker(c, nats, stub)];
       for (const worker of workers) await worker.line(/worker ready/);
-      const id = await c.submit(await c.recipients(ROWS));
+      const id = await c.submit(await c.recipients(KILLED_ROWS));
 
-      await c.reach(id, 'a quarter done', (epic) => epic.totals.succeeded > ROWS / 4);
+      await c.reach(id, 'a quarter done', (epic) => epic.totals.succeeded > KILLED_ROWS / 4);
       for (const worker of workers) await c.known(worker, ({ held }) => held > 0);
       await nats.kill();
       for (const process of [master, ...workers]) await process.line(/the link (to the master )?is down/);
@@ -89,9 +90,9 @@ for (const tool of natsServers()) {
 
       const over = await c.finished(id);
       const mails = await stub.close();
-      assertTotals(over, { read: ROWS, succeeded: ROWS });
+      assertTotals(over, { read: KILLED_ROWS, succeeded: KILLED_ROWS });
       assert.deepEqual(mails.twice, []);
-      assert.equal(mails.distinct, ROWS);
+      assert.equal(mails.distinct, KILLED_ROWS);
       const up = await c.run('status');
       assert.equal(up.code, 0, up.out);
       assert.match(up.out, /workers {2}2 ready, 0 draining, 0 suspect/);
