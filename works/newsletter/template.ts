@@ -10,6 +10,7 @@
 
 import type { Emitter, LiquidOptions, Template as Node } from 'liquidjs';
 import { Context, Liquid, LiquidError, Tokenizer, TypeGuards, toValueSync } from 'liquidjs';
+import { makeDirect } from './direct.ts';
 
 /** Longest template, in characters. Mail clients clip a message far below this. */
 export const TEMPLATE_CHARS_MAX = 2_000_000;
@@ -74,6 +75,7 @@ export class Template {
   constructor(kind: TemplateKind, source: string) {
     this.#engine = ENGINES[kind];
     this.#nodes = guarded(() => this.#engine.parse(source));
+    makeDirect(this.#nodes);
     const tokens = new Tokenizer(source, this.#engine.options.operators).readTopLevelTokens(
       this.#engine.options,
     );
