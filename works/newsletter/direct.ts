@@ -20,7 +20,7 @@ export function makeDirect(nodes: readonly Node[]): void {
     else if (node instanceof Output) directOutput(node);
     else {
       for (const argument of node.arguments?.() ?? []) if (argument instanceof Value) direct(argument);
-      makeDirect(toValueSync(node.children?.(false, true) ?? []) as Node[]);
+      makeDirect(node.children ? toValueSync<Node[]>(node.children(false, true)) : []);
     }
   }
 }
@@ -55,7 +55,7 @@ function direct(value: Value): void {
 function operandOf(token: Token): Get | undefined {
   if ('content' in token) return () => token.content;
   if (!TypeGuards.isPropertyAccessToken(token) || token.variable) return undefined;
-  const path = token.props.map((prop) => ('content' in prop ? toValue(prop.content) : undefined));
+  const path = token.props.map((prop): unknown => ('content' in prop ? toValue(prop.content) : undefined));
   const [name] = path;
   if (typeof name !== 'string' || !path.every(isKey)) return undefined;
   return (context) => {
