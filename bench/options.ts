@@ -35,7 +35,8 @@ export type BenchOptions = {
   delayMs: number;
 };
 
-export const USAGE = `npm run bench -- <name> [options]
+export const USAGE = `npm run bench -- [name] [options]   without a name: all but peers, one after another
+  costs        what a unit costs the master with 10,000,000 units and with 64 sessions
   dispatch     units that do nothing: the cost of pulling
   peers        the same, and a newsletter, beside other queues (npm run bench:peers)
   latency      from submit, and from durable, to the first doWork of an idle cluster
@@ -48,7 +49,7 @@ export const USAGE = `npm run bench -- <name> [options]
   sessions     a master's cost per unit with 200 worker sessions, beside 2
 
   --units N        units of the (larger) run
-  --runs N         repetitions of dispatch, latency, limit, memory, parked, peers and sessions (3)
+  --runs N         repetitions of costs, dispatch, latency, limit, memory, parked, peers and sessions (3)
   --workers N      worker processes (2; scale and sessions: 8, at most)
   --slots N        slots of each (16; scale: 4)
   --link KIND      ws or nats (ws; scale and sessions: nats)
@@ -68,12 +69,10 @@ const RESULTS = join(ROOT, 'bench', 'results');
 const COUNT_MAX = 1_000_000_000;
 
 /** Reads the arguments; throws `usage`. Nothing unknown is ignored. */
-export function readOptions(args: readonly string[]): { name: string; options: BenchOptions } {
+export function readOptions(args: readonly string[]): { name: string | undefined; options: BenchOptions } {
   const { values, positionals } = parsed(args);
   const name = positionals[0];
-  if (name === undefined || positionals.length > 1) {
-    throw new GimmeError('usage', `give one benchmark\n${USAGE}`);
-  }
+  if (positionals.length > 1) throw new GimmeError('usage', `give one benchmark\n${USAGE}`);
   const { source, link } = values;
   if (source !== 'upload' && source !== 'range') {
     throw new GimmeError('usage', `--source ${source} is neither upload nor range`);

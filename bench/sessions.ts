@@ -28,7 +28,7 @@ const RATIO_MAX = 1.25;
 const QUIET_LOOKS = 50;
 const QUIET_EVERY_MS = 100;
 
-type Crowd = { sessions: number; processes: number };
+export type Crowd = { sessions: number; processes: number };
 
 type SessionsRun = EpicRun &
   Crowd & {
@@ -55,7 +55,7 @@ export const sessions: Benchmark = async (place, options, say) => {
   const runs: { few: SessionsRun[]; many: SessionsRun[] } = { few: [], many: [] };
   for (let i = 0; i < options.runs; i++) {
     for (const [list, crowd] of [[runs.few, few] as const, [runs.many, many] as const]) {
-      const run = await runOnce(place, options, crowd);
+      const run = await runSessions(place, options, crowd);
       list.push(run);
       say(`${crowd.sessions} sessions: ${fixed(masterCost(run))} µs/unit of the master`);
     }
@@ -63,7 +63,8 @@ export const sessions: Benchmark = async (place, options, say) => {
   return verdict(runs.few, runs.many);
 };
 
-async function runOnce(
+/** One epic that so many sessions pull, on fresh processes. */
+export async function runSessions(
   place: Place,
   options: BenchOptions,
   { sessions, processes }: Crowd,
@@ -114,7 +115,7 @@ async function profiled(place: Place, options: BenchOptions, crowds: readonly Cr
   const results: SessionsRun[] = [];
   for (const crowd of crowds) {
     const profiles = join(options.out, `sessions-${crowd.sessions}`);
-    const run = await runOnce(place, options, crowd, profiles);
+    const run = await runSessions(place, options, crowd, profiles);
     results.push(run);
     for (const name of ['master', 'worker'] as const) {
       const title = `${crowd.sessions} sessions, ${name}`;

@@ -78,6 +78,64 @@ describe('dispatch', () => {
   });
 });
 
+describe('limit', () => {
+  test('puts dispatch beside the bare pull loop over both links', LIMIT, async () => {
+    const { code, stdout, stderr } = await bench('limit', '--units', '5000', '--runs', '1');
+    assert.equal(code, 0, stderr);
+    const { turns } = resultsIn(stderr) as {
+      turns: { link: string; bare: { units: number; totalMs: number }; ours: EpicRun }[];
+    };
+    assert.deepEqual(
+      turns.map(({ link }) => link),
+      ['nats', 'ws'],
+    );
+    for (const { link, bare, ours } of turns) {
+      assert.deepEqual([bare.units, ours.totals.succeeded], [5_000, 5_000]);
+      const rate = Math.round((bare.units * 1_000) / bare.totalMs).toLocaleString('en-US');
+      assert.match(stdout, new RegExp(`^${link}: bare pull loop( +${rate}){3}$`, 'm'));
+      assert.match(stdout, new RegExp(`^${link}: of the bare loop( +[\\d.]+%){3}$`, 'm'));
+    }
+  });
+});
+
+describe('latency', () => {
+  test('puts the beginning of work beside the round trip of a frame', LIMIT, async () => {
+    const { code, stdout, stderr } = await bench('latency', '--units', '3', '--runs', '1', '--link', 'ws');
+    assert.equal(code, 0, stderr);
+    const { all } = resultsIn(stderr) as {
+      all: { roundTripsMs: number[]; numbers: Record<string, number>[]; uploads: Record<string, number>[] }[];
+    };
+    assert.equal(all.length, 1);
+    for (const { roundTripsMs, numbers, uploads } of all) {
+      assert.equal(roundTripsMs.length, 3);
+      assert.ok(roundTripsMs.every((ms) => ms > 0));
+      for (const samples of [numbers, uploads]) {
+        assert.equal(samples.length, 3);
+        for (const { fromSubmitMs = 0, fromDurableMs = 0 } of samples) {
+          assert.ok(fromDurableMs > 0, `work began ${-fromDurableMs} ms before its epic was durable`);
+          assert.ok(fromSubmitMs > fromDurableMs, 'an epic was durable before it was submitted');
+        }
+      }
+    }
+    assert.match(stdout, /^ws: durable to doWork, an upload( +\d+\.\d{3}){3} +\d+\.\d\d$/m);
+  });
+});
+
+describe('costs', () => {
+  test('compares what a unit costs as epics and crowds grow', LIMIT, async () => {
+    const { code, stdout, stderr } = await bench('costs', '--units', '120000', '--runs', '1');
+    assert.equal(code, 0, stderr);
+    assert.match(stdout, /^120,000 units to fewer( +\d+\.\d\dx){3}$/m);
+    assert.match(stdout, /^64 sessions to 1( +\d+\.\d\dx){3}$/m);
+    assert.match(stdout, /^master peak with 120,000 units: \d+\.\d MB$/m);
+    const { crowds } = resultsIn(stderr) as { crowds: { few: SessionsRun; many: SessionsRun }[] };
+    assert.deepEqual(
+      crowds.map(({ few, many }) => [few.sessions, few.units, many.sessions, many.units]),
+      [[1, 120_000, 64, 120_000]],
+    );
+  });
+});
+
 describe('memory', () => {
   test('compares the peaks of few and many units and shows every queue beside its limit', LIMIT, async () => {
     const { code, stdout, stderr } = await bench(
