@@ -8,6 +8,7 @@ import { test } from 'node:test';
 import type { Reply } from '../../shared/protocol/api.ts';
 import { within } from '../cluster/signals.ts';
 import { withCluster } from '../processes/cluster.ts';
+import { lastingPort } from '../processes/port.ts';
 import type { Process } from '../processes/process.ts';
 
 test(
@@ -25,14 +26,15 @@ test(
       });
     });
     const secrets = await c.write('secrets', `whsec_${Buffer.alloc(32, 7).toString('base64')}\n`);
-    const master = (port: string): Promise<Process> => {
+    const master = (port: number): Promise<Process> => {
       const where = ['--listen', `127.0.0.1:${port}`, '--data', c.path('data')];
       return c.ready(
         c.gimme('master', ...where, '--webhook-secret-file', secrets, '--webhook-allow', target),
       );
     };
     try {
-      const dies = await master('0');
+      const port = await lastingPort();
+      const dies = await master(port);
       const ask = ['epic', 'submit', 'nobodys', '--source', 'range:0-3000', '--name', 'timed', '-o', 'json'];
       const past = await c.run(...ask, '--deadline', '-1s');
       assert.equal(past.code, 2, past.err);
@@ -41,7 +43,7 @@ test(
       const { id, deadlineAt, submittedAt } = JSON.parse(submitted.out);
       assert.equal(Date.parse(deadlineAt) - Date.parse(submittedAt), 1_000);
       await dies.end('SIGKILL');
-      await master(new URL(c.url).port);
+      await master(port);
       const waited = await c.run('epic', 'wait', 'timed');
       assert.equal(waited.code, 6, waited.err);
       const { type, data } = await within(told, () => 'the return address to be told');

@@ -8,6 +8,7 @@ import type { AddressInfo } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { test } from 'node:test';
 import { GATHERING_WORKS, withCluster } from '../processes/cluster.ts';
+import { lastingPort } from '../processes/port.ts';
 import type { Process } from '../processes/process.ts';
 
 type Call = { headers: IncomingHttpHeaders; body: string };
@@ -41,8 +42,8 @@ test(
         ),
       );
     try {
-      const dies = await master(0);
-      const port = Number(new URL(c.url).port);
+      const port = await lastingPort();
+      const dies = await master(port);
       c.gimme('worker', '--master', c.url, '--works', GATHERING_WORKS);
       const ask = (replyTo: string): Promise<Response> =>
         fetch(`${c.url}/v1/gathers/squares`, {
