@@ -11,7 +11,7 @@ import type { Place } from './place.ts';
 import { profileLines } from './profile.ts';
 import { type Spread, spreadOf } from './spread.ts';
 import { fixed, type Row, table, whole } from './table.ts';
-import { ndjsonUnits } from './units.ts';
+import { type Layout, unitLines } from './units.ts';
 
 const UNITS = 1_000_000;
 
@@ -34,13 +34,13 @@ export async function runDispatch(
   place: Place,
   options: Pick<BenchOptions, 'workers' | 'slots' | 'link'>,
   units: number,
-  profiles?: string,
+  { profiles, layout = 'ndjson' }: { profiles?: string; layout?: Layout } = {},
 ): Promise<DispatchRun> {
   const { workers, slots, link } = options;
   const works = place.built('bench/works/noop.js');
   const profile = profiles === undefined ? {} : { profiles };
   const cluster = await Cluster.start(place, { workers, slots, link, works, ...profile });
-  const source = stdin('ndjson', ndjsonUnits(units));
+  const source = stdin(layout === 'ndjson' ? 'ndjson' : 'csv', unitLines(layout, units));
   const run = await cluster.run({ work: 'noop', source }, units);
   await cluster.stop();
   return { ...run, complaints: cluster.complaints() };
@@ -48,7 +48,7 @@ export async function runDispatch(
 
 async function profiled(place: Place, options: BenchOptions, units: number): Promise<Verdict> {
   const profiles = join(options.out, 'dispatch');
-  const run = await runDispatch(place, options, units, profiles);
+  const run = await runDispatch(place, options, units, { profiles });
   const of = (name: 'master' | 'worker', title: string): string[] =>
     profileLines(profilePath(profiles, name), title, run.window, units, place.built(''));
   const lines = [...of('master', 'master'), '', ...of('worker', 'worker 1')];

@@ -17,6 +17,7 @@ import { VERSION } from '../shared/io/version.ts';
 import type { Benchmark, Verdict } from './benchmark.ts';
 import { costs } from './costs.ts';
 import { dispatch } from './dispatch.ts';
+import { formats } from './formats.ts';
 import { latency } from './latency.ts';
 import { limit } from './limit.ts';
 import { memory } from './memory.ts';
@@ -29,7 +30,19 @@ import { recovery } from './recovery.ts';
 import { scale } from './scale.ts';
 import { sessions } from './sessions.ts';
 
-const OURS = { costs, dispatch, latency, limit, memory, newsletter, parked, recovery, scale, sessions };
+const OURS = {
+  costs,
+  dispatch,
+  formats,
+  latency,
+  limit,
+  memory,
+  newsletter,
+  parked,
+  recovery,
+  scale,
+  sessions,
+};
 const BENCHMARKS: ReadonlyMap<string, Benchmark> = new Map(Object.entries({ ...OURS, peers }));
 
 async function main(args: readonly string[]): Promise<number> {

@@ -39,6 +39,7 @@ export const USAGE = `npm run bench -- [name] [options]   without a name: all bu
   costs        what a unit costs the master with 10,000,000 units and with 64 sessions
   dispatch     units that do nothing: the cost of pulling
   peers        the same, and a newsletter, beside other queues (npm run bench:peers)
+  formats      dispatch of NDJSON, of CSV, and of CSV with quotes
   latency      from submit, and from durable, to the first doWork of an idle cluster
   limit        the same beside a bare pull loop over the same links, NATS and WebSocket
   memory       a master's memory and queues under 5,000,000 units, beside 50,000
@@ -49,7 +50,7 @@ export const USAGE = `npm run bench -- [name] [options]   without a name: all bu
   sessions     a master's cost per unit with 200 worker sessions, beside 2
 
   --units N        units of the (larger) run
-  --runs N         repetitions of costs, dispatch, latency, limit, memory, parked, peers and sessions (3)
+  --runs N         repetitions of costs, dispatch, formats, latency, limit, memory, parked, peers and sessions (3)
   --workers N      worker processes (2; scale and sessions: 8, at most)
   --slots N        slots of each (16; scale: 4)
   --link KIND      ws or nats (ws; scale and sessions: nats)
