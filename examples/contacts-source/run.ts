@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { type Epic, type EpicStatus, fromSource, isOver } from '../../client/index.ts';
+import { type Client, type Epic, type EpicStatus, fromSource, isOver } from '../../client/index.ts';
 import { startSmtpStub } from '../../works/newsletter/main.ts';
 import { Cluster } from '../cluster.ts';
 import { contacts } from './contacts.ts';
@@ -18,7 +18,8 @@ export type Ran = {
   /** Of the database, and the rows of them beyond the contacts that there are. */
   pages: number;
   rowsAgain: number;
-  /** Most units that were read and that no worker had yet. */
+  /** Most units that were read and that no worker had yet: until the master was killed first, and at any time. */
+  aheadFirst: number;
   aheadMost: number;
   lost: number;
   doubled: number;
@@ -56,7 +57,7 @@ export async function run(options: RunOptions): Promise<Ran> {
   }
 }
 
-type Told = Pick<Ran, 'end' | 'kills' | 'aheadMost'>;
+type Told = Pick<Ran, 'end' | 'kills' | 'aheadFirst' | 'aheadMost'>;
 
 /** One worker reads and sends nothing, the others send and read nothing. */
 async function sendAll(options: RunOptions, env: Record<string, string>): Promise<Told> {
@@ -67,7 +68,8 @@ async function sendAll(options: RunOptions, env: Record<string, string>): Promis
   const cluster = await Cluster.start(given);
   try {
     const source = fromSource(contacts, { list: LIST });
-    const watched = new Watched(await cluster.client.submit({ work: 'newsletter', source, brief: BRIEF }));
+    const epic = await cluster.client.submit({ work: 'newsletter', source, brief: BRIEF });
+    const watched = new Watched(cluster.client, epic);
     const kills: Ran['kills'] = [];
     for (const [i, victim] of victims.entries()) {
       const { totals } = await watched.until(
@@ -75,11 +77,11 @@ async function sendAll(options: RunOptions, env: Record<string, string>): Promis
       );
       kills.push({ victim, read: totals.read });
       await kill(cluster, victim);
-      if (victim !== 'reader') watched.restarted();
     }
     const end = await watched.until(({ state }) => isOver(state));
     await cluster.stop();
-    return { end, kills, aheadMost: watched.aheadMost };
+    const { aheadFirst, aheadMost } = watched;
+    return { end, kills, aheadFirst, aheadMost };
   } finally {
     await cluster.close();
   }
@@ -94,30 +96,38 @@ async function kill(cluster: Cluster, victim: Victim): Promise<void> {
 
 /** An epic that is looked at again and again. */
 class Watched {
-  /** Most units that were read and that no worker had yet. */
+  /** Most units that were ready and that no worker had yet, by what each master says of its queues. */
+  aheadFirst = 0;
   aheadMost = 0;
+  #first: number | undefined;
+  readonly #client: Client;
   readonly #epic: Epic;
-  /** Until then units that workers hold are not known to a master that began anew. */
-  #knownFromMs = 0;
 
-  constructor(epic: Epic) {
+  constructor(client: Client, epic: Epic) {
+    this.#client = client;
     this.#epic = epic;
-  }
-
-  restarted(): void {
-    this.#knownFromMs = performance.now() + 2 * LEASE_MS;
   }
 
   /** Waits until the epic is so. */
   async until(isSo: (now: EpicStatus) => boolean): Promise<EpicStatus> {
     for (;;) {
       const now = await this.#epic.status();
-      const { totals, leased, delayed } = now;
-      if (performance.now() > this.#knownFromMs)
-        this.aheadMost = Math.max(this.aheadMost, totals.outstanding - leased - delayed);
-      if (isSo(now)) return now;
+      if (isSo(now)) {
+        await this.#lookAhead();
+        return now;
+      }
       if (isOver(now.state)) throw new Error(`the epic is ${now.state}: ${now.fault?.message ?? now.reason}`);
       await pause(LOOK_MS);
+    }
+  }
+
+  /** A master knows the most since it began: it is asked before it is killed, and at the end. */
+  async #lookAhead(): Promise<void> {
+    for (const { term, queues } of await this.#client.masters()) {
+      const most = queues['ready_units']?.max ?? 0;
+      this.#first ??= term;
+      if (term === this.#first) this.aheadFirst = most;
+      this.aheadMost = Math.max(this.aheadMost, most);
     }
   }
 }

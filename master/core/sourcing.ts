@@ -3,7 +3,8 @@
  * is told, and what becomes of one that ends badly; who runs it is `control.ts`'s.
  *
  * N1: a batch and the cursor after it are one record, so what was read and where it goes on never differ.
- * N2: no more is read ahead than the look-ahead has room for, and a read begins only once half of it is used up.
+ * N2: no more is read ahead than the look-ahead has room for, and a read begins only once half of it is used up. After a
+ *     restart, while what had been read before waits for those who may hold it, as much again, and never more.
  */
 import { CONTROL_RETRY_FIRST_MS, RETRY_DELAY_MS_MAX, SOURCE_ATTEMPTS_MAX } from '../../shared/core/limits.ts';
 import type { ReadInput, UnitFault, UnitLater } from '../../shared/protocol/messages.ts';
@@ -23,6 +24,7 @@ export function isUnread({ active, drained, closing }: Epic): boolean {
 /** Whether more of it is to be read now (N2). */
 export function wantsRead(s: MasterState, live: LiveEpic): boolean {
   const { units, bytes } = lookAheadOf(s, live);
+  if (live.heldBack.count > units) return false;
   const isUsed = 2 * live.readyCount <= units && 2 * live.loadedBytes <= bytes;
   return isUsed && worthReading(s, live);
 }

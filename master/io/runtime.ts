@@ -308,7 +308,7 @@ export class MasterRuntime implements MasterApi {
     const { clock } = this.#parts;
     const output = this.#core.step(input, { wallMs: clock.wallMs(), monoMs: clock.monoMs() });
     this.#journal.take(output.records, output.messages, this.#core.state.recorded);
-    if (input.type === 'batch') this.depths.observeEpics();
+    if (input.type === 'batch' || input.type === 'sourced') this.depths.observeEpics();
     this.#lookups.start(output);
     for (const { work, ms } of output.waits) this.#observer?.granted(work, ms);
     this.#wake(output.wakeAt);

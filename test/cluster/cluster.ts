@@ -14,6 +14,7 @@ import { MasterRuntime } from '../../master/io/runtime.ts';
 import { sealWith } from '../../master/io/secret.ts';
 import { Spool } from '../../master/io/spool.ts';
 import { MemoryStore } from '../../master/io/stores/memory.ts';
+import type { SourceDefinition } from '../../shared/core/userSource.ts';
 import type { WorkDefinition } from '../../shared/core/work.ts';
 import type { Bus } from '../../shared/io/bus.ts';
 import { type Clock, spedUp } from '../../shared/io/clock.ts';
@@ -124,13 +125,22 @@ export class Cluster {
     return this.#store.all;
   }
 
-  /** Starts a worker of these works (as `defineWork` makes them); resolves when its link is up. */
-  async work(id: string, slots: number, works: readonly { name: string }[]): Promise<ClusterWorker> {
+  /** Starts a worker of these works (as `defineWork` makes them), and sources; resolves when its link is up. */
+  async work(
+    id: string,
+    slots: number,
+    works: readonly { name: string }[],
+    offered: readonly { name: string }[] = [],
+  ): Promise<ClusterWorker> {
     const definitions = works as readonly WorkDefinition[];
-    const identity = { name: id, works: definitions.map(manifestOf), labels: {}, slots, version: '0' };
+    const sources = offered as readonly SourceDefinition[];
+    const names = sources.map(({ name }) => name);
+    const own = { name: id, labels: {}, slots, version: '0', sources: names };
+    const identity = { ...own, works: definitions.map(manifestOf) };
     const runtime = new WorkerRuntime({
       identity,
       works: new Map(definitions.map((definition) => [definition.name, definition])),
+      sources: new Map(sources.map((source) => [source.name, source])),
       bus: this.#tapped(this.#link.worker(id)),
       clock: this.#clock,
       random: Math.random,
@@ -150,6 +160,12 @@ export class Cluster {
       yield Buffer.from(lines);
     })();
     const source = await this.#spool.write('ndjson', body, `spool-${++this.#ids}`);
+    return (await this.master.submit({ work, source, brief: {} })).id;
+  }
+
+  /** Submits an epic of what a source gives. Returns its id. */
+  async submitFrom(work: string, name: string, args: unknown = null): Promise<string> {
+    const source = { type: 'named', id: `spool-${++this.#ids}`, name, args: JSON.stringify(args) } as const;
     return (await this.master.submit({ work, source, brief: {} })).id;
   }
 

@@ -5,6 +5,7 @@
  * T1: a batch ends with the cursor of its last unit; nothing is asked of the source beyond what is wanted.
  * T2: a unit does not wait longer than SOURCE_FLUSH_MS for those that come after it.
  * T3: a record that cannot be a unit has its number all the same, and ends as failed: it never stops the others.
+ * T4: what a source gave before it threw is sent first: each try gets further.
  */
 import {
   FAULT_MESSAGE_CHARS_MAX,
@@ -66,7 +67,7 @@ class Reading {
     try {
       let next = this.#next(items);
       while (!this.#isEnough) {
-        const step = await this.#within(next);
+        const step = await this.#within(next).catch((error: unknown) => this.#threw(error));
         if (step?.done) {
           isDone = true;
           break;
@@ -109,6 +110,12 @@ class Reading {
     if (this.#batch.items.length === 0) return next;
     this.#late ??= this.#run.after(SOURCE_FLUSH_MS);
     return Promise.race([next, this.#late.passed]);
+  }
+
+  /** T4 */
+  async #threw(error: unknown): Promise<never> {
+    if (this.#batch.items.length > 0) await this.#flush();
+    throw error;
   }
 
   #take(value: unknown): void {

@@ -51,6 +51,19 @@ test('submit of a range answers as JSON when asked', async (t) => {
   assert.deepEqual(api.submitted[0]?.source, { type: 'range', from: 5, to: 8 });
 });
 
+test('submit of a source of workers gives it what stands behind its name', async (t) => {
+  const { run, api } = await served(t);
+  assert.equal(
+    (await run('submit', 'greet', '--source', 'source:crm?table=contacts&since=2026-01-01')).code,
+    0,
+  );
+  assert.equal((await run('submit', 'greet', '--source', 'source:crm')).code, 0);
+  const [first, second] = api.submitted.map(({ source }) => source);
+  assert.ok(first?.type === 'named' && second?.type === 'named');
+  assert.deepEqual([first.name, JSON.parse(first.args)], ['crm', { table: 'contacts', since: '2026-01-01' }]);
+  assert.deepEqual([second.name, second.args], ['crm', 'null']);
+});
+
 test('--strict refuses a work that nobody offers, and submits one that is offered', async (t) => {
   const { run, api } = await served(t);
   const args = ['submit', 'greet', '--source', 'range:0-1', '--strict'];

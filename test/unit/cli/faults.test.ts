@@ -141,6 +141,7 @@ const FAULTS: [string, string[], number, RegExp][] = [
     2,
     /n\.mjs exports no work/,
   ],
+  ['source with a bad name', submit('--source', 'source:a/b?c=d'), 2, /source:a\/b\?c=d must be source:NAME/],
   ['work with a bad name', ['epic', 'submit', 'a/b', '--source', csv], 2, /work "a\/b" must be/],
   [
     'missing file',

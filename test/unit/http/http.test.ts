@@ -39,6 +39,24 @@ test('a JSON submit of a range answers 202, Location and the epic', async (t) =>
   assert.deepEqual(api.submitted, [{ work: 'greet', name: 'weekly', source, brief: { text: 'hi' } }]);
 });
 
+test('a source of workers is submitted by its name, with what it is given as JSON text', async (t) => {
+  const { app, api, spool } = build(t);
+  const source = { type: 'named', name: 'crm', args: { table: 'contacts' } };
+  for (const given of [source, { type: 'named', name: 'crm' }]) {
+    const answer = await app.inject({
+      method: 'POST',
+      url: '/v1/epics',
+      payload: { work: 'greet', source: given },
+    });
+    assert.equal(answer.statusCode, 202);
+  }
+  const [first, second] = api.submitted.map((submitted) => submitted.source);
+  assert.ok(first?.type === 'named' && second?.type === 'named');
+  assert.deepEqual([first.name, first.args, second.args], ['crm', '{"table":"contacts"}', 'null']);
+  assert.notEqual(first.id, second.id);
+  assert.equal(spool.kept.size, 0, 'nothing is read yet');
+});
+
 test('units in a JSON submit are spooled as lines', async (t) => {
   const { app, api, spool } = build(t);
   const payload = { work: 'greet', source: { type: 'units', units: [{ a: 1 }, 'two\nlines', null] } };
@@ -132,6 +150,28 @@ const REFUSED: [string, InjectOptions, number, string, RegExp][] = [
     400,
     'bad_request',
     /"by"/,
+  ],
+  ['source without a name', field({ source: { type: 'named' } }), 400, 'bad_request', /source\.name/],
+  [
+    'source with a path',
+    field({ source: { type: 'named', name: 'a/b' } }),
+    400,
+    'bad_request',
+    /source\.name/,
+  ],
+  [
+    'source with rows',
+    field({ source: { type: 'named', name: 'crm', rows: 1 } }),
+    400,
+    'bad_request',
+    /unknown field "rows"/,
+  ],
+  [
+    'source with large args',
+    field({ source: { type: 'named', name: 'crm', args: 'x'.repeat(4_095) } }),
+    400,
+    'bad_request',
+    /source\.args is over 4096/,
   ],
   ['units no list', field({ source: { type: 'units', units: {} } }), 400, 'bad_request', /source\.units/],
   ['body a list', json('[]'), 400, 'bad_request', /the body must be an object/],

@@ -72,6 +72,7 @@ const get = (url: string, headers = {}): InjectOptions => ({ method: 'GET', url,
 const CALLS: Record<string, [number, InjectOptions][]> = {
   submitEpic: [
     [202, post('/v1/epics', { work: 'w', source: { type: 'range', from: 0, to: 3 }, name: 'n', brief: 1 })],
+    [202, post('/v1/epics', { work: 'w', source: { type: 'named', name: 'crm', args: { table: 't' } } })],
     [202, { ...post('/v1/epics?work=w', 0, { 'content-type': 'text/csv' }), payload: 'a\n1\n' }],
     [400, post('/v1/epics', { work: 'w' })],
   ],

@@ -205,17 +205,19 @@ describe('a source that throws', () => {
 
   test('at its last attempt says so, unless it has given something since', async () => {
     const attempt = SOURCE_ATTEMPTS_MAX;
-    const outcome = await rigOf(throwing(new Error('busy')), { attempt }).end();
+    const busy: Read = () => {
+      throw new Error('busy');
+    };
+    const outcome = await rigOf(busy, { attempt }).end();
     assert.ok(outcome.kind === 'failed');
     assert.deepEqual([outcome.code, outcome.message], ['retries_exhausted', 'after 10 attempts: busy']);
-    const unit = 'x'.repeat(UNIT_BYTES_MAX / 2);
-    const later = await rigOf(
-      async function* () {
-        for (const cursor of [0, 1, 2]) yield { unit, cursor };
-        throw new Error('busy');
-      },
-      { attempt },
-    ).end();
+    const rig = rigOf(throwing(new Error('busy')), { attempt });
+    const later = await rig.end();
+    assert.deepEqual(
+      rig.given.map(({ items, last, cursor }) => [items.length, last, cursor]),
+      [[1, false, '1']],
+      'it is sent before the throw is told',
+    );
     assert.ok(later.kind === 'retry');
     assert.equal(later.attempt, 2);
   });

@@ -180,6 +180,29 @@ describe('a read that another follows', () => {
   });
 });
 
+test('after restarts at most one more look-ahead is read while what was read before waits for its holders', () => {
+  // Each restart within a lease read another one: what lay ready grew with their number.
+  let before = new Hand();
+  const reads: boolean[] = [];
+  before.hello('w', [work('job')], 1, feed);
+  before.give(before.granted1(), 10, { last: true });
+  const records = [...before.records];
+  for (let restarts = 0; restarts < 3; restarts++) {
+    const after = new Hand({}, false);
+    after.core.recover(records);
+    after.hello('w', [work('job')], 1, feed);
+    reads.push(after.reads > 0);
+    if (after.reads > 0) after.give(after.granted1(), 10, { last: true });
+    records.push(...after.records);
+    before = after;
+  }
+  assert.deepEqual(reads, [true, false, false]);
+  assert.equal(before.epic('e').read, 20);
+  before.nowMs += 1;
+  before.pass(LEASE_MS + 100);
+  assert.equal(before.core.state.live.get('e')?.readyCount, 20);
+});
+
 describe('a source that fails', () => {
   const later = (attempt: number, code = 'source_failed'): Partial<GrantReport> => ({
     later: [{ unit: CONTROL_UNIT, attempt, step: 0, delayMs: 2_000, code }],
