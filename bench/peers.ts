@@ -90,7 +90,9 @@ async function waited(place: Place, options: BenchOptions, say: Say): Promise<Wa
   for (let round = 1; round <= options.runs; round++) {
     for (const waiter of [...waiters]) {
       const { name, isOurs, run } = waiter;
-      const spread = await orLeftOut(name, isOurs, say, () => run(options.peerUnits ?? WAIT_UNITS));
+      const spread = await orLeftOut(name, isOurs, say, () =>
+        run(Math.min(WAIT_UNITS, options.peerUnits ?? WAIT_UNITS)),
+      );
       if (spread === undefined) waiters.splice(waiters.indexOf(waiter), 1);
       else {
         waiter.runs.push(spread);
@@ -155,7 +157,7 @@ async function contestants(
 }
 
 async function mailers(place: Place, options: BenchOptions): Promise<Contestant[]> {
-  const units = options.peerUnits ?? MAIL_PEER.units;
+  const units = Math.min(MAIL_PEER.units, options.peerUnits ?? MAIL_PEER.units);
   const all = await mailing(place, units);
   const trial = await mailing(place, trialOf(units));
   const of = (mails: number) => (mails === units ? all : trial);
