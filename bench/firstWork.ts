@@ -7,6 +7,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { units } from '../client/index.ts';
 import type { Child } from './child.ts';
+import { clockUs } from './clock.ts';
 import { Cluster, type Link } from './cluster.ts';
 import { startPeer } from './peer.ts';
 import type { Peer, Tuning } from './peerList.ts';
@@ -15,8 +16,6 @@ import type { Place } from './place.ts';
 import { type Spread, spreadOf } from './spread.ts';
 
 export type Waiting = { name: string; isOurs: boolean; run: (count: number) => Promise<Spread> };
-
-type Stamp = { n: number; submittedAtUs?: number; startedAtUs?: number };
 
 /** Not measured: connections are made, code is compiled. */
 const WARM_UP = 20;
@@ -46,14 +45,14 @@ export function waitings(place: Place): Waiting[] {
 }
 
 async function waitForUs(place: Place, link: Link, count: number): Promise<Spread> {
-  const cluster = await Cluster.start(place, { link, works: place.built('bench/works/stamp.js') });
-  const stamps = stampsOf(cluster.workers);
-  const submit = async (n: number): Promise<number> => {
-    const atUs = Number(process.hrtime.bigint() / 1_000n);
-    await cluster.client.submit({ work: 'stamp', source: units([{ n }]) });
-    return atUs;
+  const cluster = await Cluster.start(place, { link, works: place.built('bench/works/begun.js') });
+  const begun = new Told<{ epic: string; atUs: number }>(cluster.workers, ({ epic }) => epic);
+  const wait = async (n: number): Promise<number> => {
+    const fromUs = clockUs();
+    const { id } = await cluster.client.submit({ work: 'begun', source: units([{ n }]) });
+    return (await begun.of(id)).atUs - fromUs;
   };
-  const found = await cluster.whileUp(oneByOne(count, submit, async (n) => (await stamps(n)).startedAtUs));
+  const found = await cluster.whileUp(oneByOne(count, wait));
   await cluster.stop();
   return found;
 }
@@ -65,39 +64,54 @@ async function waitForThem(place: Place, peer: (typeof PEERS)[number], count: nu
     consumers: CONSUMERS,
     config,
   });
-  const [submitted, started] = [stampsOf([first]), stampsOf(consumers)];
-  const submit = async (n: number): Promise<number | undefined> => {
-    const stamp = submitted(n);
+  const numberOf = ({ n }: { n: number }): number => n;
+  const submitted = new Told<{ n: number; submittedAtUs: number }>([first], numberOf);
+  const started = new Told<{ n: number; startedAtUs: number }>(consumers, numberOf);
+  const wait = async (n: number): Promise<number> => {
     first.send({ n });
-    return (await stamp).submittedAtUs;
+    const { startedAtUs } = await started.of(n);
+    return startedAtUs - (await submitted.of(n)).submittedAtUs;
   };
-  const found = await orFail(oneByOne(count, submit, async (n) => (await started(n)).startedAtUs));
+  const found = await orFail(oneByOne(count, wait));
   await stop();
   return found;
 }
 
-type AtUs = (n: number) => Promise<number | undefined>;
-
-/** F1 */
-async function oneByOne(count: number, submitted: AtUs, started: AtUs): Promise<Spread> {
+/** F1; `wait` is in microseconds. */
+async function oneByOne(count: number, wait: (n: number) => Promise<number>): Promise<Spread> {
   const waitsMs: number[] = [];
   for (let n = 0; n < WARM_UP + count; n++) {
-    const [toUs = 0, fromUs = 0] = await Promise.all([started(n), submitted(n)]);
-    if (n >= WARM_UP) waitsMs.push((toUs - fromUs) / 1_000);
+    const us = await wait(n);
+    if (n >= WARM_UP) waitsMs.push(us / 1_000);
     await pause(IDLE_MS);
   }
   return spreadOf(waitsMs);
 }
 
-/** What one of the children says of a unit, once it does; asked for before it can be said. */
-function stampsOf(children: readonly Child[]): (n: number) => Promise<Stamp> {
-  const awaited = new Map<number, (stamp: Stamp) => void>();
-  for (const child of children) {
-    child.onMessage((message) => {
-      const stamp = message as Stamp;
-      awaited.get(stamp.n)?.(stamp);
-      awaited.delete(stamp.n);
+/** What children tell of each unit, by its key, whether it is told before it is asked for or after. */
+class Told<M> {
+  readonly #messages = new Map<string | number, M>();
+  #look = (): void => {};
+
+  constructor(children: readonly Child[], keyOf: (message: M) => string | number) {
+    for (const child of children) {
+      child.onMessage((message) => {
+        this.#messages.set(keyOf(message as M), message as M);
+        this.#look();
+      });
+    }
+  }
+
+  /** Asked for one at a time. */
+  of(key: string | number): Promise<M> {
+    return new Promise((resolve) => {
+      this.#look = () => {
+        const message = this.#messages.get(key);
+        if (message === undefined) return;
+        this.#messages.delete(key);
+        resolve(message);
+      };
+      this.#look();
     });
   }
-  return (n) => new Promise((resolve) => awaited.set(n, resolve));
 }
