@@ -4,6 +4,7 @@ import { test } from 'node:test';
 import type { EpicStatus } from '../../client/index.ts';
 import { squares } from '../fixtures/cluster/gatheringWorks.ts';
 import { GATHERING_WORKS, withCluster } from '../processes/cluster.ts';
+import { until } from '../processes/until.ts';
 
 const JSON_BODY = { 'content-type': 'application/json' };
 
@@ -66,6 +67,12 @@ test(
   withCluster(async (c) => {
     await c.master();
     c.gimme('worker', '--master', c.url, '--works', GATHERING_WORKS);
+    // Broke on a busy machine: the deadline passed before the worker was there.
+    await until(
+      'the worker is there',
+      () => c.client.workers(),
+      ({ length }) => length === 1,
+    );
     const input = JSON.stringify({ count: 6, stuck: [2, 3] });
     const asking = c.gimme(
       'ask',
@@ -73,7 +80,7 @@ test(
       '--input',
       input,
       '--deadline',
-      '3s',
+      '5s',
       '--name',
       'partial',
       '-o',
@@ -96,7 +103,7 @@ test(
       '--input',
       input,
       '--deadline',
-      '2s',
+      '4s',
       '--quorum',
       '5',
       '--master',
