@@ -2,12 +2,13 @@
  * Closing and finishing: an epic that is cancelled, or whose deadline passes, gives up what nobody has begun, waits one lease
  * for what may have had an effect, and then finishes with every unit listed.
  */
-import { IntervalSet } from '../../shared/core/intervalSet.ts';
+import { eachOf, IntervalSet } from '../../shared/core/intervalSet.ts';
 import { CONTROL_UNIT, type Ranges, type UnitFault } from '../../shared/protocol/messages.ts';
 import type { Epic } from './epic.ts';
 import type { LiveEpic } from './live.ts';
 import type { EpicRecordOf } from './records.ts';
 import type { MasterState } from './state.ts';
+import { unpark } from './unparking.ts';
 
 /** Cancels a running epic; does nothing when it is closing or over. */
 export function cancel(s: MasterState, id: string, reason: string): void {
@@ -37,12 +38,12 @@ export function close(
   }
   if (epic.source.type === 'named') stopReading(s, live);
   const never = live.takeUngranted();
-  if (never.length > 0) s.settle(live, { [as]: never });
+  endUnrun(s, live, never);
   // Of before a restart: whoever comes back with them is told to stop.
   const unclaimed = withoutEffect(epic, live.heldBack);
   live.heldBack.removeAll(unclaimed);
   if (unclaimed.length > 0) s.settle(live, { [as]: unclaimed });
-  if (!epic.parked.isEmpty) s.record({ k: 'parked-cancelled', epic: epic.id });
+  endParked(s, live);
   live.closeAtMs = s.listenedMs + s.settings.leaseMs;
   for (const grant of [...live.grants]) {
     s.abort(grant.session, epic.id, grant.units.ranges());
@@ -62,10 +63,42 @@ export function withoutEffect(epic: Epic, units: IntervalSet): Ranges {
   return free.ranges();
 }
 
+/**
+ * Ends units of a closing epic that nobody runs: as it closes, or as unknown where a step of theirs has had its effect
+ * already, since nobody goes on with them. They go on at step `step`, or where they are known to.
+ */
+export function endUnrun(s: MasterState, live: LiveEpic, units: Ranges, step?: number): void {
+  const { epic } = live;
+  const doubtful = new IntervalSet();
+  if (step !== undefined || epic.resume.size > 0) {
+    eachOf(units, (unit) => {
+      const isDoubtful = step === undefined ? hasHadEffect(epic, unit) : hasEffectBefore(epic, step);
+      if (isDoubtful) doubtful.add(unit, unit + 1);
+    });
+  }
+  const free = doubtful.missingFrom(units);
+  if (free.length > 0) s.settle(live, { [epic.closingAs]: free });
+  giveUp(s, live, doubtful.ranges(), `${whyClosed(epic)} after a step of it had its effect`);
+}
+
+/** All that waits in the store ends with the epic. */
+function endParked(s: MasterState, live: LiveEpic): void {
+  const { epic } = live;
+  for (const [step, units] of epic.stages.entries()) {
+    const parked = hasEffectBefore(epic, step) ? epic.parked.intersect(units) : [];
+    unpark(s, live, parked);
+    endUnrun(s, live, parked, step);
+  }
+  if (!epic.parked.isEmpty) s.record({ k: 'parked-cancelled', epic: epic.id });
+}
+
+function hasEffectBefore({ manifest }: Epic, step: number): boolean {
+  return manifest?.steps.slice(0, step).some(({ effect }) => effect !== 'none') ?? false;
+}
+
 /** Whether a step before the one that this unit goes on at has an effect outside. */
-function hasHadEffect({ manifest, resume }: Epic, unit: number): boolean {
-  const next = resume.get(unit)?.step ?? 0;
-  return manifest?.steps.slice(0, next).some((step) => step.effect !== 'none') ?? false;
+function hasHadEffect(epic: Epic, unit: number): boolean {
+  return hasEffectBefore(epic, epic.resume.get(unit)?.step ?? 0);
 }
 
 /** Gives up waiting for the workers of a closing epic once a lease has passed. */

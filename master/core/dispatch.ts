@@ -43,7 +43,11 @@ function creditFor(s: MasterState, live: LiveEpic): number {
 }
 
 function feed(s: MasterState, session: Session, wanted: Map<LiveEpic, number>): void {
-  const offered = [...s.granting].filter((live) => s.offers(session, live));
+  const isAddressed = ({ epic }: LiveEpic): number => (epic.gather?.to.size ? 1 : 0);
+  // Those first of which it may be that nothing is for this session: what they leave is the others' part.
+  const offered = [...s.granting]
+    .filter((live) => s.offers(session, live))
+    .sort((a, b) => isAddressed(b) - isAddressed(a));
   const share = session.credit;
   for (let i = 0; i < offered.length && session.credit > 0; i++) {
     const live = offered[i] as LiveEpic;

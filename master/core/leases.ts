@@ -58,7 +58,7 @@ export function takeHeartbeat(s: MasterState, session: Session, beat: Heartbeat)
 
 /** Asks a session where it stands, by a grant of nothing: the answer tells which grants before it were lost. */
 function probe(s: MasterState, session: Session): void {
-  const n = session.number(0, s.listenedMs);
+  const n = session.probe(s.listenedMs);
   const nothing = { epic: '-', work: '-', brief: '', units: [], seal: '' };
   s.send(session.id, { t: 'work', term: s.term, n, ...nothing }, session.after);
 }

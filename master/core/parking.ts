@@ -6,9 +6,8 @@
  * A2: one page at a time is asked for, and only while little is ready: memory holds a page, whatever is parked.
  * A3: a unit that the store has goes back there, due at once, when it comes back without an outcome.
  */
-import { appendRange, eachOf } from '../../shared/core/intervalSet.ts';
+import { appendRange } from '../../shared/core/intervalSet.ts';
 import { DUE_BYTES, DUE_UNITS_MAX } from '../../shared/core/limits.ts';
-import type { Ranges } from '../../shared/protocol/messages.ts';
 import type { LiveEpic } from './live.ts';
 import { lookAheadOf } from './reading.ts';
 import type { ParkedUnit } from './records.ts';
@@ -61,15 +60,6 @@ export function takeDue(s: MasterState, id: string, due: DueRows): void {
   const resume = inOrder.flatMap(({ unit, attempt, step }) => [unit, attempt, Math.max(0, step)]);
   s.record({ k: 'unparked', epic: id, units, resume });
   for (const { unit, data } of rows) if (data) live.fetch(unit, data, s.recorded, s.listenedMs); // A1
-}
-
-/** Takes parked units out of the store's hands: they are about to be settled by a token that had lost them. */
-export function unpark(s: MasterState, live: LiveEpic, units: Ranges): void {
-  const parked = live.epic.parked.intersect(units);
-  if (parked.length === 0) return;
-  const resume: number[] = [];
-  eachOf(parked, (unit) => void resume.push(unit, 1, 0));
-  s.record({ k: 'unparked', epic: live.epic.id, units: parked, resume });
 }
 
 /** The store could not tell what is due: it is asked again with the next tick. */

@@ -128,6 +128,12 @@ export class Session {
     for (const sent of this.#sent) sent.sentMs = nowMs;
   }
 
+  /** Numbers a probe; one that is not yet confirmed is sent again: however often a session asks, it is one. */
+  probe(nowMs: number): number {
+    const last = this.#sent.at(-1);
+    return last?.count === 0 ? last.n : this.number(0, nowMs);
+  }
+
   /** Numbers a new grant of `count` units. */
   number(count: number, nowMs: number): number {
     const n = this.#nextN++;

@@ -23,14 +23,15 @@ import type {
   UnitSaved,
 } from '../../shared/protocol/messages.ts';
 import { CONTROL_UNIT } from '../../shared/protocol/messages.ts';
-import { withoutEffect } from './closing.ts';
+import { endUnrun, withoutEffect } from './closing.ts';
 import { takeControl } from './control.ts';
 import { type Grant, grantKey, type LiveEpic } from './live.ts';
-import { park, unpark } from './parking.ts';
+import { park } from './parking.ts';
 import type { AnsweredUnit, ParkedUnit, RecordedFault, SavedUnit, Token } from './records.ts';
 import { allUnits, type Brought, broughtBy, distinct, reachesBeyond, unitsOf } from './reports.ts';
 import type { Session } from './session.ts';
 import type { MasterState } from './state.ts';
+import { unpark } from './unparking.ts';
 
 /** A report with what it is about looked up. */
 type Case = {
@@ -93,6 +94,7 @@ export function takeBegin(s: MasterState, session: Session, begin: Begin, payloa
   const before = s.recorded;
   if (grant?.live.epic.closing !== undefined) {
     cancelUnbegun(s, grant, held.ranges());
+    recordSaved(s, grant, saved, broughtBy(saved, payload)); // Of the others: their worker is told that it is kept.
     // What had an effect before its checkpoint ends as it would have.
     held.removeAll(begin.units);
     held.removeAll(grant.units.missingFrom(held.ranges()));
@@ -275,7 +277,11 @@ function takeBack(s: MasterState, about: Case, units: Ranges): void {
 function takeLater(s: MasterState, about: Case, laters: UnitLater[]): void {
   const mine = IntervalSet.of(holding(s, about, unitsOf(laters)));
   if (mine.isEmpty) return;
-  if (about.live.epic.closing !== undefined) return s.putBack(about.live, mine.ranges());
+  if (about.live.epic.closing !== undefined) {
+    for (const { unit, step } of distinct(laters.filter((later) => mine.has(later.unit))))
+      endUnrun(s, about.live, [unit, unit + 1], step);
+    return;
+  }
   const parked: ParkedUnit[] = [];
   const lost = new IntervalSet();
   for (const later of distinct(laters.filter((later) => mine.has(later.unit)))) {

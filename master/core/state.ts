@@ -17,6 +17,7 @@ import {
   WORK_AVAILABLE_MIN_GAP_MS,
 } from '../../shared/core/limits.ts';
 import type { MasterMessage, Ranges } from '../../shared/protocol/messages.ts';
+import { endUnrun } from './closing.ts';
 import { deadlineOf } from './ending.ts';
 import type { Epic } from './epic.ts';
 import { Ledger } from './ledger.ts';
@@ -264,7 +265,7 @@ export class MasterState {
     if (all.length === 0) return;
     this.touched.add(live);
     const { epic } = live;
-    if (epic.closing !== undefined) return this.settle(live, { [epic.closingAs]: all });
+    if (epic.closing !== undefined) return endUnrun(this, live, all);
     const isWaiting = this.listenedMs < this.settings.leaseMs && live.recoveredTo > 0;
     const doubtful = isWaiting ? IntervalSet.of(all).intersect([0, live.recoveredTo]) : [];
     live.heldBack.addAll(doubtful);

@@ -5,6 +5,7 @@
  * O2: an at-least-once effect happens again only where a lapsed lease or a later try says so (G3, G4).
  * O3: in the end a succeeded unit had its effects. Where nothing comes after an at-most-once effect and nothing
  *     before it has any, one that failed, was skipped or cancelled had none.
+ * O4: what is cancelled or missing had no at-most-once effect, wherever that stands.
  */
 import type { Effect } from '../../shared/protocol/messages.ts';
 import type { Account } from './account.ts';
@@ -61,6 +62,9 @@ export class World {
             unit,
             `had its effect ${count} times and the journal does not say why`,
           );
+        }
+        if (effect === 'at-most-once' && count > 0 && (outcome === 'cancelled' || outcome === 'missing')) {
+          throw new Broken('O4', epic, unit, `is ${outcome}, as if nobody had begun it: step ${index} has`);
         }
         if (!isCertain || !isLast || outcome === 'succeeded' || outcome === 'unknown' || count === 0)
           continue;

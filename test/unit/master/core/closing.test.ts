@@ -129,6 +129,42 @@ describe('cancel', () => {
     assert.deepEqual(rig.totals('e'), { read: 2, succeeded: 1, cancelled: 1 });
   });
 
+  // Broke: a unit whose mail was sent, and that waited to go on after it, was cancelled as if nobody had begun it; a
+  // second try sent it again.
+  for (const [how, wait] of [
+    ['in the store', 60_000],
+    ['to be granted', 0],
+  ] as const) {
+    test(`what waits ${how} after its effect is unknown, not cancelled`, () => {
+      const rig = new Rig();
+      const n = rig.granted(3, ['at-most-once', 'none']);
+      rig.begin('w', 'e', n, [0, 1]);
+      const later = (unit: number, step: number) =>
+        ({ ...{ unit, attempt: 2, step, delayMs: wait, code: 'x' }, brings: 2 }) as const;
+      rig.gimme('w', n, 0, [{ epic: 'e', term: 7, n, later: [later(0, 1), later(1, 0)] }]);
+      if (wait === 0) rig.due();
+      cancel(rig);
+      assert.deepEqual(rig.totals('e'), { read: 3, unknown: 1, cancelled: 2 });
+      assert.equal(rig.epic('e').state, 'cancelled');
+      const [row] = rig.rows.units({ epic: 'e', states: ['unknown'], limit: 9 });
+      assert.deepEqual([row?.unit, row?.code], [0, 'effect_unknown']);
+      assert.match(row?.message ?? '', /after a step of it had its effect/);
+    });
+  }
+
+  test('what is handed back after its effect is unknown, also where its state was kept meanwhile', () => {
+    const rig = new Rig();
+    const n = rig.granted(3, ['at-most-once', 'none']);
+    rig.begin('w', 'e', n, [0, 3]);
+    cancel(rig);
+    const saved = [{ unit: 0, step: 1, brings: 2 as const }];
+    rig.say('w', { t: 'begin', at: rig.at('w'), epic: 'e', term: 7, n, units: [], saved });
+    assert.deepEqual(rig.sent('proceed')[0]?.go, [0, 1]);
+    const later = [{ unit: 1, attempt: 2, step: 1, delayMs: 9, code: 'x' }];
+    rig.report('w', 'e', n, { back: [0, 1], later, ok: [2, 3] });
+    assert.deepEqual(rig.totals('e'), { read: 3, succeeded: 1, unknown: 2 });
+  });
+
   test('a grant lost on the way is cancelled when it shows', () => {
     const rig = new Rig();
     const n = rig.granted(2, ['at-least-once']);

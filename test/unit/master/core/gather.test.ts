@@ -5,7 +5,7 @@ import type { Addresses } from '../../../../master/core/records.ts';
 import type { SourceSpec } from '../../../../master/core/source.ts';
 import { CONTROL_UNIT, type Ranges } from '../../../../shared/protocol/messages.ts';
 import { answer, controlOf, DEADLINE_MS, done, gather, scattered } from './gatherRig.ts';
-import { LEASE_MS, Rig } from './rig.ts';
+import { LEASE_MS, Rig, work } from './rig.ts';
 
 describe('a gather', () => {
   test('is scattered, answered, folded and finished; each unit counts once', () => {
@@ -245,6 +245,20 @@ describe('addressed units', () => {
     rig.tick(600);
     rig.due();
     assert.deepEqual(rig.sent('work', 's2')[0]?.units, [1, 2]);
+  });
+
+  test('of a responder that never comes take no part of what others could be given', () => {
+    // Their epic had its turn, with nothing for the worker in it, and half of what the worker wanted was not granted.
+    const rig = new Rig({ leaseMs: 60_000 });
+    rig.submit('e', 'job', 60);
+    rig.hello('s0', [work('job')], 0);
+    rig.read();
+    done(rig, scattered(rig, 3, { to: [['nobody', [0, 3]]] }));
+    for (const s of ['s1', 's2', 's3']) {
+      rig.hello(s, [gather(), work('job')], 10);
+      const granted = rig.sent('work', s).flatMap(({ units }) => units);
+      assert.equal((granted[1] ?? 0) - (granted[0] ?? 0), 10, s);
+    }
   });
 
   test('of a responder that never comes are missing at the deadline, the others are not held up', () => {

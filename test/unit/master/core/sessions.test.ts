@@ -191,6 +191,20 @@ describe('a worker that comes back', () => {
     assert.ok((rig.core.state.sessions.get('w')?.number(0, 0) ?? 0) > 43);
   });
 
+  test('that says Hello again and again leaves one probe behind', () => {
+    // Each was numbered and remembered anew: a flood of Hellos filled the memory of its master.
+    const rig = new Rig();
+    rig.submit('e', 'job', 9);
+    rig.hello('w', [work('job')], 2);
+    rig.read();
+    const numbers = new Set<number | undefined>();
+    for (let i = 0; i < 50; i++) {
+      rig.hello('w', [work('job')], 2);
+      numbers.add(rig.sent('work', 'w')[0]?.n);
+    }
+    assert.deepEqual([...numbers], [2]);
+  });
+
   test('is granted nothing for what it asked another master, or none', () => {
     // What that one had sent and came late made a worker hold more than it had room for.
     for (const term of [0, 6]) {
