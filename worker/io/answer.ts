@@ -4,9 +4,12 @@ import type { WorkDefinition } from '../../shared/core/work.ts';
 import type { Outcome } from '../core/outcomes.ts';
 import { jsonOf } from './json.ts';
 
+/** The same for all that bring no answer: nobody changes it. */
+const OK: Outcome = Object.freeze({ kind: 'ok' });
+
 /** How a unit ended of which `value` is what the last step returned, at its run number `attempt`. */
 export function outcomeOf(work: WorkDefinition, value: unknown, attempt: number): Outcome {
-  if (!work.gather) return { kind: 'ok' };
+  if (!work.gather) return OK;
   const json = jsonOf(value);
   if (json.ok && json.bytes.length <= UNIT_BYTES_MAX) return { kind: 'ok', answer: json.bytes };
   const step = work.steps.at(-1)?.name ?? '';

@@ -142,13 +142,15 @@ export class Executor {
   }
 
   #check(job: Job, prepared: Extract<Prepared, { ok: true }>): void {
-    const judge = (checked: ParsedUnit): void => {
-      if (checked.ok) this.#advance(job, checked.value, 0);
-      else this.#fail(job, checked.code, checked.message);
-    };
     const checked = checkUnit(job.work, prepared, job.run);
-    if (isPromise(checked)) void checked.then((value) => this.#onward(() => judge(value)));
-    else judge(checked);
+    if (!isPromise(checked))
+      this.#begin(job, checked); // X4
+    else void checked.then((value) => this.#onward(() => this.#begin(job, value)));
+  }
+
+  #begin(job: Job, checked: ParsedUnit): void {
+    if (checked.ok) this.#advance(job, checked.value, 0);
+    else this.#fail(job, checked.code, checked.message);
   }
 
   /** Runs the steps from number `index` on, until one does not return at once. */
@@ -190,7 +192,9 @@ export class Executor {
   #asks(job: Job, index: number, input: unknown): boolean {
     const { run, work } = job;
     const effect = work.steps[index]?.effect === 'at-most-once' && job.allowed !== index;
-    const state = work.steps[index - 1]?.checkpoint ? this.#stateAt(job, index, input) : undefined;
+    // No look before the first: V8 takes an index of -1 for a name, which costs as much as a step.
+    const isKept = index > 0 && work.steps[index - 1]?.checkpoint;
+    const state = isKept ? this.#stateAt(job, index, input) : undefined;
     if (!effect && !state) return false;
     run.state = { input, index };
     this.#parts.ask(run, state ? { effect, state } : { effect });
