@@ -190,8 +190,10 @@ function linksOf({ id, gather }: Epic): EpicStatus['links'] {
 
 /** Units in the source: known for a range or once it is drained, else judged by the bytes read so far. */
 function totalOf(epic: Epic): { total: number; exact: boolean } {
-  const { source, read, absent, offset, drained, retryOf, gather } = epic;
-  if (drained) return { total: read - absent, exact: true };
+  const { source, read, absent, offset, drained, retryOf, gather, closing, fault } = epic;
+  // What nobody read of a named source nobody knows.
+  const isCut = source.type === 'named' && (closing !== undefined || fault !== undefined);
+  if (drained) return { total: read - absent, exact: !isCut };
   if (retryOf) return { total: countOf(retryOf.only), exact: true };
   if (source.type === 'range') return { total: source.to - source.from, exact: true };
   if (source.type === 'scatter') return { total: 0, exact: false };

@@ -142,6 +142,7 @@ test('a pause stops the read, and going on repeats nothing; a cancel ends it wit
     await cluster.master.cancel(other, 'enough');
     const { state, totals } = await cluster.finished(other);
     assert.deepEqual([state, totals.read, totals.succeeded], ['cancelled', 10, 10]);
+    assert.equal(cluster.status(other).totalExact, false, 'nobody knows how many there were');
   }));
 
 test('what was read goes with the last epic that needs it', () =>
