@@ -2,7 +2,8 @@
  * One newsletter into one mail server, by us and by BullMQ with nodemailer's pool: the sample brief (mails of some
  * 8 KB of HTML), the same list from a CSV file, rendered, sent and settled.
  */
-import { createReadStream, createWriteStream } from 'node:fs';
+import { generateKeyPairSync } from 'node:crypto';
+import { createReadStream, createWriteStream, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
@@ -14,7 +15,7 @@ import type { BenchOptions } from './options.ts';
 import { type PeerRun, runPeer } from './peer.ts';
 import type { Peer, Tuning } from './peerList.ts';
 import type { Place } from './place.ts';
-import { type Stub, startStub, stopStub } from './stub.ts';
+import { type Stub, startSink, stopStub } from './stub.ts';
 
 /** BullMQ and nodemailer's pool; see bench/peers/newsletter.mjs. */
 export const MAIL_PEER: Peer = {
@@ -29,6 +30,9 @@ export const MAIL_PEER: Peer = {
   ],
 };
 
+/** Slots of each of our workers: as many mails at once as BullMQ is given. Sessions are 20, as they are by default. */
+export const MAIL_SLOTS = 50;
+
 export type Mailing = { recipients: string; mails: number; brief: unknown };
 
 /** Writes a list of so many recipients. */
@@ -41,7 +45,7 @@ export async function mailing(place: Place, mails: number): Promise<Mailing> {
 /** Sends it by a master and workers. */
 export async function sendOurs(
   place: Place,
-  { workers, slots }: Pick<BenchOptions, 'workers' | 'slots'>,
+  { workers, slots = MAIL_SLOTS }: Pick<BenchOptions, 'workers' | 'slots'>,
   { recipients, mails, brief }: Mailing,
 ): Promise<EpicRun> {
   return withStub(place, mails, async (stub) => {
@@ -57,6 +61,14 @@ export async function sendOurs(
   });
 }
 
+/** Options of a worker that signs, with a key made for it. */
+export function signing(place: Place): string[] {
+  const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2_048 });
+  const file = join(place.newFolder(), 'dkim.pem');
+  writeFileSync(file, privateKey.export({ type: 'pkcs8', format: 'pem' }), { mode: 0o600 });
+  return ['--dkim-domain', 'example.com', '--dkim-selector', 'bench', '--dkim-key-file', file];
+}
+
 /** Sends it by the peer. */
 export async function sendTheirs(
   place: Place,
@@ -69,14 +81,14 @@ export async function sendTheirs(
     const { cpuMs, ...run } = await runPeer(place, MAIL_PEER, { units: mails, consumers, tuning, more }, [
       stub.child,
     ]);
-    const { stub: sink = 0, ...others } = cpuMs;
+    const { sink = 0, ...others } = cpuMs;
     return { ...run, cpuMs: { ...others, sink } };
   });
 }
 
 /** Both get an empty mail server, which has to have each mail once in the end. */
 async function withStub<T>(place: Place, mails: number, send: (stub: Stub) => Promise<T>): Promise<T> {
-  const stub = await startStub(place);
+  const stub = await startSink(place);
   const sent = await Promise.race([send(stub), stub.child.failed]);
   await stopStub(stub, mails);
   return sent;

@@ -24,6 +24,8 @@ export type BenchOptions = {
   peerUnits: number | undefined;
   only: readonly string[] | undefined;
   docs: boolean;
+  /** newsletter: mails are signed. */
+  dkim: boolean;
   /** memory: units of the smaller run; memory and recovery: where units come from. */
   base: number;
   source: 'upload' | 'range';
@@ -52,7 +54,7 @@ export const USAGE = `npm run bench -- [name] [options]   without a name: all bu
   --units N        units of the (larger) run
   --runs N         repetitions of costs, dispatch, formats, latency, limit, memory, parked, peers and sessions (3)
   --workers N      worker processes (2; scale and sessions: 8, at most)
-  --slots N        slots of each (16; scale: 4)
+  --slots N        slots of each (16; newsletters: 50; scale: 4)
   --link KIND      ws or nats (ws; scale and sessions: nats)
   --assert         exit 1 when a promise is not kept; docs/BENCHMARKS.md names them
   --profile        CPU profiles of the master and one worker: the 20 highest self times (not scale)
@@ -60,6 +62,7 @@ export const USAGE = `npm run bench -- [name] [options]   without a name: all bu
   --peer-units N   peers: units of one run of a peer (each its own, some seconds of work)
   --only NAMES     peers: only beside these, by comma, such as bullmq,newsletter,waits
   --docs           peers: the tables and the plot go into docs/, too
+  --dkim           newsletter: sign each mail, RSA of 2048 bits
   --base N         memory: units of the smaller run (50,000)
   --delay MS       parked: how long they wait (7,200,000); up to 120,000 it is waited for
   --source KIND    memory, recovery: upload (default) or range
@@ -95,6 +98,7 @@ export function readOptions(args: readonly string[]): { name: string | undefined
       peerUnits: values['peer-units'] === undefined ? undefined : count('peer-units', values['peer-units']),
       only: values.only?.split(','),
       docs: values.docs,
+      dkim: values.dkim,
       base: count('base', values.base),
       source,
       sessions: count('sessions', values.sessions),
@@ -121,6 +125,7 @@ function parsed(args: readonly string[]) {
         'peer-units': { type: 'string' },
         only: { type: 'string' },
         docs: { type: 'boolean', default: false },
+        dkim: { type: 'boolean', default: false },
         base: { type: 'string', default: '50000' },
         source: { type: 'string', default: 'upload' },
         sessions: { type: 'string', default: '200' },
