@@ -69,12 +69,20 @@ export class Calls {
       given['content-type'] = 'application/json';
       init.body = JSON.stringify(body);
     }
-    try {
-      return await this.#fetch(this.#master + path, { ...init, headers: given });
-    } catch (cause) {
-      throw unreachableMaster(this.#master, cause);
+    for (let again = method === 'GET'; ; again = false) {
+      try {
+        return await this.#fetch(this.#master + path, { ...init, headers: given });
+      } catch (cause) {
+        // A kept connection may be ended while a request is on its way: a look is made once more (RFC 9110, 9.2.2).
+        if (!again || !isBrokenOff(cause)) throw unreachableMaster(this.#master, cause);
+      }
     }
   }
+}
+
+function isBrokenOff(thrown: unknown): boolean {
+  const { code } = ((thrown as { cause?: unknown }).cause ?? {}) as { code?: string };
+  return code === 'UND_ERR_SOCKET' || code === 'ECONNRESET' || code === 'EPIPE';
 }
 
 /** The query of a path; fields that are not there are left out. */

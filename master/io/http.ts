@@ -22,6 +22,7 @@ import { GimmeError } from '../../shared/core/errors.ts';
 import {
   BRIEF_BYTES_MAX,
   HTTP_CLOSE_GRACE_MS,
+  HTTP_IDLE_MS,
   JSON_BODY_BYTES_MAX,
   KEY_CHARS_MAX,
   STEER_BODY_BYTES_MAX,
@@ -102,10 +103,11 @@ export function buildHttp(parts: HttpParts): FastifyInstance {
   return app;
 }
 
-/** Has Fastify answer on a server that already is. An upload may take as long as it takes. */
+/** Has Fastify answer on a server that already is. An upload may take as long as it takes; an idle connection stays. */
 function ownServer(server: Server): FastifyServerFactory {
   return (handler) => {
     server.requestTimeout = 0;
+    server.keepAliveTimeout = HTTP_IDLE_MS;
     return server.on('request', handler);
   };
 }

@@ -230,6 +230,8 @@ export const STEER_BODY_BYTES_MAX = 64 * KB;
 export const REASON_CHARS_MAX = 500;
 /** How long a stopping HTTP server waits for answers under way before it cuts their sockets. */
 export const HTTP_CLOSE_GRACE_MS = 2_000;
+/** How long an idle HTTP connection is kept: longer than those who keep them usually do, so that they end them first. */
+export const HTTP_IDLE_MS = 75_000;
 /** Longest that a request may wait for its gather, by `Prefer: wait`. */
 export const WAIT_MS_MAX = 60_000;
 /** Requests that wait for their gather at once; more are answered at once. */

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
@@ -175,6 +176,26 @@ test('an absent master and a foreign server are named with the cure', async () =
   );
   await assert.rejects(new Client({ master }).epics(), absent);
   assert.throws(() => new Client({ master: 'ftp://x' }), failsWith('bad_config', /ftp/));
+});
+
+// A master ends a connection that was idle; a request that was just then on its way was told of as no master at all.
+test('a look is made again where the connection broke off; what changes something is not', async (t) => {
+  const asked: string[] = [];
+  const server = createServer((request, response) => {
+    asked.push(request.method ?? '');
+    if (asked.length === 2 || request.method === 'POST') {
+      request.socket.destroy();
+      return;
+    }
+    response.writeHead(200, { 'content-type': 'application/json' }).end('{"workers":[]}');
+  }).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  t.after(() => server.close());
+  const client = new Client({ master: `http://127.0.0.1:${(server.address() as AddressInfo).port}` });
+  for (let i = 0; i < 3; i++) assert.deepEqual(await client.workers(), []);
+  assert.deepEqual(asked, ['GET', 'GET', 'GET', 'GET']);
+  await assert.rejects(client.drainWorker('w'), failsWith('master_unreachable', /broken off/));
+  assert.deepEqual(asked.slice(4), ['POST']);
 });
 
 test('readiness is not believed of a server that is no master', async (t) => {
