@@ -77,12 +77,13 @@ export class StoryLog {
 
   /** Tells what became of the workers since it last looked. */
   look(): void {
-    for (const { id, name, expired, draining, slots, works } of this.#sessions.values()) {
+    for (const { id, name, expired, draining, slots, works, sources } of this.#sessions.values()) {
       const before = this.#known.get(id);
       this.#known.set(id, { name, expired, draining });
       const about = { worker: id, name };
       if (!expired && before?.expired !== false) {
-        const offers = { works: [...works.keys()].join(','), slots };
+        const read = [...sources].join(',');
+        const offers = { works: [...works.keys()].join(','), ...(read !== '' && { sources: read }), slots };
         this.#log.info(before ? 'worker is back' : 'worker joined', { ...about, ...offers });
       } else if (expired && before?.expired === false) {
         this.#log.info('worker lost: its lease expired', about);

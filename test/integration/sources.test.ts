@@ -145,6 +145,42 @@ test('a pause stops the read, and going on repeats nothing; a cancel ends it wit
     assert.equal(cluster.status(other).totalExact, false, 'nobody knows how many there were');
   }));
 
+test('a worker that drains hands its read back at once, and another goes on with it', () =>
+  Cluster.run(memoryLink, { settings: { lookAheadUnits: 1_000 } }, async (cluster) => {
+    const { job, seen } = tally();
+    const begun = new Gate();
+    let isFirst = true;
+    const slow = defineSource<number, number>('slow', {
+      async *read(after = -1, ctx) {
+        const isStuck = isFirst;
+        isFirst = false;
+        for (let n = after + 1; n < 20; n++) {
+          yield { unit: n, cursor: n };
+          if (n !== 9 || !isStuck) continue;
+          begun.open();
+          await new Promise((_resolve, reject) =>
+            ctx.signal.addEventListener('abort', () => reject(new Error('stopped'))),
+          );
+        }
+      },
+    });
+    await cluster.work('w1', 4, [job]);
+    const reader = await cluster.work('w2', 4, [], [slow]);
+    const epic = await cluster.submitFrom('job', 'slow');
+    await within(begun.opened, () => 'the source to be read');
+    await cluster.settled(epic, 10);
+    // It would wait for as long as the source does.
+    await within(reader.runtime.drain('its machine is needed', 600_000), () => 'the reader to end');
+    assert.deepEqual([cluster.status(epic).totals.read, seen.size], [10, 10]);
+    await cluster.work('w3', 4, [], [slow]);
+    const end = await cluster.finished(epic);
+    assert.deepEqual([end.state, end.totals.succeeded], ['finished', 20]);
+    assert.deepEqual(
+      [...seen].sort(([a], [b]) => a - b),
+      all(20),
+    );
+  }));
+
 test('what was read goes with the last epic that needs it', () =>
   Cluster.run(memoryLink, { settings: { retentionMs: 1 }, speed: 20 }, async (cluster) => {
     const { job } = tally();
