@@ -1,11 +1,16 @@
 /**
  * Demand: how many units this worker is willing to hold. A slot each, and ahead of them as much as its
  * measured speed works off in AHEAD_MS: one unit for second-long ones, thousands for microsecond ones.
+ *
+ * Units that wait for a short retry take no slot. A few of them take no place either, or they would keep the others from
+ * what could go on meanwhile; more than `waitingMax` are the master's to keep.
  */
-import { AHEAD_MS, HELD_UNITS_MAX } from '../../shared/core/limits.ts';
+import { AHEAD_MS, HELD_UNITS_MAX, LOCAL_DELAYED_MAX } from '../../shared/core/limits.ts';
 
 /** Busy time over which one measurement is taken, in milliseconds. */
 const WINDOW_MS = 20;
+/** Waiting units that take no place, for each slot. */
+const WAITING_PER_SLOT = 4;
 /** Weight of a new measurement. */
 const NEW_WEIGHT = 0.4;
 
@@ -23,6 +28,17 @@ export class Demand {
   get capacity(): number {
     const ahead = Math.max(1, Math.floor(this.#unitsPerMs * AHEAD_MS));
     return Math.min(HELD_UNITS_MAX, this.#slots + ahead);
+  }
+
+  /** Units that may wait here for a short retry. */
+  get waitingMax(): number {
+    return Math.min(LOCAL_DELAYED_MAX, Math.max(WAITING_PER_SLOT * this.#slots, this.capacity >> 1));
+  }
+
+  /** How many more fit beside these, so many of which wait for a retry. */
+  level(held: number, waiting: number): number {
+    const most = this.capacity + Math.min(waiting, WAITING_PER_SLOT * this.#slots);
+    return Math.max(0, Math.min(HELD_UNITS_MAX, most) - held);
   }
 
   /** Takes a measurement: units finished during `elapsedMs` of which the worker was never idle. */

@@ -4,7 +4,7 @@
  */
 import { unreachable } from '../../shared/core/errors.ts';
 import { countOf, eachOf, IntervalSet } from '../../shared/core/intervalSet.ts';
-import { HELLO_GRANTS_MAX, LOCAL_DELAY_MAX_MS, LOCAL_DELAYED_MAX } from '../../shared/core/limits.ts';
+import { HELLO_GRANTS_MAX, LOCAL_DELAY_MAX_MS } from '../../shared/core/limits.ts';
 import type { UnitBytes } from '../../shared/protocol/codec.ts';
 import type {
   Begin,
@@ -36,9 +36,12 @@ export class Holdings {
   /** The run that was started last, until it ends or another starts: most end at once, and are never listed. */
   #latest: Run | undefined;
   readonly #keyOf: KeyOf;
+  readonly #waitingMax: () => number;
 
-  constructor(keyOf: KeyOf) {
+  /** No more than `waitingMax` wait here, where they can leave. */
+  constructor(keyOf: KeyOf, waitingMax: () => number) {
     this.#keyOf = keyOf;
+    this.#waitingMax = waitingMax;
   }
 
   /** Units not yet told settled. */
@@ -264,7 +267,7 @@ export class Holdings {
   }
 
   #fits(delayMs: number): boolean {
-    return delayMs <= LOCAL_DELAY_MAX_MS && this.waiting.size < LOCAL_DELAYED_MAX;
+    return delayMs <= LOCAL_DELAY_MAX_MS && this.waiting.size < this.#waitingMax();
   }
 
   /** Has a run tried again: here where it `mayWait`, and where its delay is short or it cannot leave. */

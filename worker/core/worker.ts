@@ -5,7 +5,7 @@
  * The shell's duties: send the messages; start what `next` gives as long as it gives something; call
  * `step` with `ran` after each such pass, and with `tick` at `wakeAt`.
  *
- * W1: level = capacity − units held, whatever happened to earlier messages (G8).
+ * W1: level = capacity − units held (but for a few that wait), whatever happened to earlier messages (G8).
  * W2: a grant number is taken once; older ones are refused. A gap is told to the master at once.
  * W3: a report is kept until Settled, and sent again after RESEND_MS and after every reconnection.
  * W4: no effect of an at-most-once step begins without Proceed.
@@ -98,7 +98,7 @@ export class Worker {
     this.#identity = options.identity;
     this.#random = options.random;
     this.#heartbeatMs = options.heartbeatMs ?? HEARTBEAT_MS;
-    this.#holdings = new Holdings(options.keyOf ?? (() => undefined));
+    this.#holdings = new Holdings(options.keyOf ?? (() => undefined), () => this.#demand.waitingMax);
     this.#demand = new Demand(options.identity.slots);
   }
 
@@ -320,7 +320,7 @@ export class Worker {
   }
 
   #level(): number {
-    return this.#draining ? 0 : Math.max(0, this.#demand.capacity - this.held); // W1
+    return this.#draining ? 0 : this.#demand.level(this.held, this.#holdings.waiting.size); // W1
   }
 
   #gimme(): void {

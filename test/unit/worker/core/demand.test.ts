@@ -9,7 +9,7 @@ import {
 } from '../../../../shared/core/limits.ts';
 import { Demand } from '../../../../worker/core/demand.ts';
 import { NUMBERS_MAX } from '../../../../worker/core/outcomes.ts';
-import { BEAT_MS, Rig } from './rig.ts';
+import { BEAT_MS, Rig, retry } from './rig.ts';
 
 /** Two slots and one unit ahead. */
 const CAPACITY = 3;
@@ -65,6 +65,29 @@ describe('level', () => {
     assert.deepEqual(rig.said, [], 'thirteen that it asked for are still to come');
     rig.settled(1, [3, 4]);
     assert.deepEqual(rig.stand(), { lastGrant: 1, level: 17 }, 'a quarter more is worth a message');
+  });
+
+  test('goes on while units wait for a short retry: a few of them take no place, and more go back to the master', () => {
+    // Three that waited filled a worker of two slots, which did nothing until they were due.
+    const rig = Rig.known(2);
+    let n = 0;
+    for (let unit = 0; unit < 8; unit++) {
+      rig.work(++n, [unit, unit + 1]);
+      rig.finish(rig.start(), retry(5_000));
+    }
+    rig.pass(BEAT_MS);
+    assert.deepEqual([rig.core.held, rig.stand()], [8, { lastGrant: 8, level: 3 }]);
+    rig.clear();
+    rig.work(++n, [8, 9]);
+    rig.finish(rig.start(), retry(5_000));
+    rig.pass(100);
+    assert.deepEqual(
+      rig.reports().flatMap(({ later = [] }) => later.map(({ unit }) => unit)),
+      [8],
+    );
+    rig.settled(n, [8, 9]);
+    rig.pass(5_000);
+    assert.equal(rig.start().unit, 0, 'the others go on here when they are due');
   });
 
   test('is told for a single free place where nothing more is to come', () => {
