@@ -53,7 +53,8 @@ export class WorkerRuntime {
   readonly #wanted = new Map<string, { works: Set<string>; askedMs: number }>();
   readonly #closed: { promise: Promise<void>; resolve: () => void; reject: (error: Error) => void };
   readonly #toldToDrain = withResolvers();
-  #scheduled = false;
+  /** The pass that is to come. */
+  #scheduled: NodeJS.Immediate | undefined;
   #cancelWake: () => void = () => {};
   #wakeAt = Number.POSITIVE_INFINITY;
   #drained: (() => void) | undefined;
@@ -235,7 +236,10 @@ export class WorkerRuntime {
     this.#hasHeard = true;
     const { message, units } = decoded;
     if (message.t === 'brief') return this.#takeBrief(message, units.at(0));
+    const isIdle = this.#core.running === 0 && this.#core.pending === 0;
     this.#step({ type: 'message', message, units });
+    // Nothing else would have a part in the pass that is to come, so nobody waits for it.
+    if (isIdle && message.t === 'work') this.#pass();
   }
 
   #step(input: WorkerInput): void {
@@ -289,15 +293,13 @@ export class WorkerRuntime {
 
   /** Runs a pass soon; many reasons within one turn of the loop make one pass. */
   #schedule(): void {
-    if (this.#scheduled || this.#over) return;
-    this.#scheduled = true;
-    setImmediate(() => {
-      this.#scheduled = false;
-      this.#pass();
-    });
+    if (this.#over) return;
+    this.#scheduled ??= setImmediate(() => this.#pass());
   }
 
   #pass(): void {
+    clearImmediate(this.#scheduled);
+    this.#scheduled = undefined;
     if (this.#over) return;
     const { clock } = this.#parts;
     const { stretches } = this.#executor;
