@@ -21,7 +21,7 @@ import { build } from './built.ts';
 import { NATS_SERVERS_VARIABLE, provideTools } from './tools.ts';
 
 /** What hangs is stopped by it; a slow machine must not be. */
-const FILE_TIMEOUT_MS = 300_000;
+const FILE_TIMEOUT_MS = 480_000;
 /** One more than the cores of a small machine: of three files one waits. */
 const CONCURRENCY = 3;
 const SLOW = /^test\/(integration|chaos|browser|examples)\//;
