@@ -52,7 +52,8 @@ export class Lookups {
   async ahead(work: string, source: SourceSpec): Promise<Ahead | undefined> {
     const { spool, state } = this.#parts;
     const isOffered = [...state.sessions.values()].some(({ expired, works }) => !expired && works.has(work));
-    if (!isOffered || source.type === 'scatter') return undefined;
+    // Only what is on the disk already: the others are read by workers, and what they gave is asked for as any.
+    if (!isOffered || (source.type !== 'range' && source.type !== 'spool')) return undefined;
     const offset = source.type === 'spool' ? source.body : 0;
     try {
       const batch = await spool.read(source, offset, 0, { units: READ_UNITS_MAX, bytes: AHEAD_BYTES });
