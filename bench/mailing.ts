@@ -32,6 +32,8 @@ export const MAIL_PEER: Peer = {
 
 /** Slots of each of our workers: as many mails at once as BullMQ is given. Sessions are 20, as they are by default. */
 export const MAIL_SLOTS = 50;
+/** What is tried of ours beside a peer. */
+export const MAIL_TUNINGS: readonly Tuning[] = [16, MAIL_SLOTS, 100].map((slots) => ({ slots }));
 
 export type Mailing = { recipients: string; mails: number; brief: unknown };
 
@@ -45,11 +47,13 @@ export async function mailing(place: Place, mails: number): Promise<Mailing> {
 /** Sends it by a master and workers. */
 export async function sendOurs(
   place: Place,
-  { workers, slots = MAIL_SLOTS }: Pick<BenchOptions, 'workers' | 'slots'>,
+  { workers }: Pick<BenchOptions, 'workers'>,
   { recipients, mails, brief }: Mailing,
+  tuning: Tuning,
 ): Promise<EpicRun> {
   return withStub(place, mails, async (stub) => {
     const workerArgs = ['--smtp', stub.url];
+    const slots = Number(tuning['slots']);
     const options = { workers, slots, link: 'nats', works: 'newsletter', workerArgs } as const;
     const cluster = await Cluster.start(place, options);
     const before = stub.child.cpuMs();

@@ -11,7 +11,7 @@ import { GimmeError } from '../shared/core/errors.ts';
 import type { Benchmark } from './benchmark.ts';
 import { runDispatch } from './dispatch.ts';
 import { waitings } from './firstWork.ts';
-import { MAIL_PEER, mailing, sendOurs, sendTheirs } from './mailing.ts';
+import { MAIL_PEER, MAIL_TUNINGS, mailing, sendOurs, sendTheirs } from './mailing.ts';
 import type { BenchOptions } from './options.ts';
 import { installPeers, runPeer } from './peer.ts';
 import { PEERS, type Peer, type Tuning } from './peerList.ts';
@@ -161,12 +161,15 @@ async function mailers(place: Place, options: BenchOptions): Promise<Contestant[
   const all = await mailing(place, units);
   const trial = await mailing(place, trialOf(units));
   const of = (mails: number) => (mails === units ? all : trial);
-  const ours = (mails: number): Promise<Measured> => sendOurs(place, options, of(mails));
+  const { slots } = options;
+  const ours = (mails: number, tuning: Tuning): Promise<Measured> =>
+    sendOurs(place, options, of(mails), tuning);
   const theirs = (mails: number, tuning: Tuning): Promise<Measured> =>
     sendTheirs(place, options, of(mails), tuning);
   const { name, tunings } = MAIL_PEER;
+  const mine = slots === undefined ? MAIL_TUNINGS : [{ slots }];
   return [
-    { name: OURS.newsletter, kind: 'newsletter', isOurs: true, units, tunings: [{}], run: ours },
+    { name: OURS.newsletter, kind: 'newsletter', isOurs: true, units, tunings: mine, run: ours },
     { name, kind: 'newsletter', isOurs: false, units, tunings, run: theirs },
   ];
 }
@@ -175,7 +178,7 @@ async function mailers(place: Place, options: BenchOptions): Promise<Contestant[
 async function entered(contestant: Contestant, say: Say): Promise<(System & Contestant) | undefined> {
   const { name, tunings, units, isOurs } = contestant;
   const trials: System['trials'] = [];
-  for (const tuning of isOurs ? [] : tunings) {
+  for (const tuning of tunings.length > 1 ? tunings : []) {
     const trial = await orLeftOut(name, isOurs, say, () => contestant.run(trialOf(units), tuning));
     if (trial === undefined) return undefined;
     const unitsPerS = rateOf(trial);
@@ -183,7 +186,7 @@ async function entered(contestant: Contestant, say: Say): Promise<(System & Cont
     say(`${name} with ${JSON.stringify(tuning)}: ${whole(unitsPerS)} units/s`);
   }
   trials.sort((a, b) => b.unitsPerS - a.unitsPerS);
-  return { ...contestant, tuning: trials[0]?.tuning ?? {}, trials, runs: [] };
+  return { ...contestant, tuning: trials[0]?.tuning ?? tunings[0] ?? {}, trials, runs: [] };
 }
 
 function trialOf(units: number): number {

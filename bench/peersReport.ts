@@ -60,7 +60,7 @@ export function report({ systems, rates, waiters, waits, results, load }: Outcom
     ...promiseTable(results),
     '',
     ...systems
-      .filter(({ isOurs }) => !isOurs)
+      .filter(({ tuning }) => Object.keys(tuning).length > 0)
       .map(({ name, tuning }) => `${name}: ${Object.entries(tuning).map(pair).join(', ')}`),
     `${availableParallelism()} cores, Node ${process.versions.node}, load average ${loads(load.before)} before, ${loads(load.after)} after`,
   ];
