@@ -7,7 +7,7 @@ import { pathToFileURL } from 'node:url';
 import { MAIL_PEER } from '../../../bench/mailing.ts';
 import { readOptions } from '../../../bench/options.ts';
 import { PEERS } from '../../../bench/peerList.ts';
-import { chosenPeers } from '../../../bench/peers.ts';
+import { chosenPeers, claimsOver } from '../../../bench/peers.ts';
 import { type Outcome, plotOf, report, type System, withSection } from '../../../bench/peersReport.ts';
 import { ROOT } from '../../../bench/place.ts';
 import { treeCpuMs } from '../../../bench/processTree.ts';
@@ -131,6 +131,14 @@ describe('the options', () => {
     assert.deepEqual([peers.map((peer) => peer.name), newsletter, waits], [['bullmq'], true, false]);
     assert.deepEqual(chosenPeers(undefined), { peers: PEERS, newsletter: true, waits: true });
     assert.throws(() => chosenPeers(['bullmq', 'nobody']), { code: 'usage' });
+  });
+
+  test('leave the promises over what was asked for, and all of them without --only', () => {
+    const over = (...only: string[]) => claimsOver(chosenPeers(only)).map(({ theirs }) => theirs.join(', '));
+    assert.deepEqual(over('bullmq', 'newsletter'), ['bullmq', MAIL_PEER.name]);
+    assert.deepEqual(over('bee-queue', 'pg-boss'), []);
+    assert.deepEqual(over('waits'), ['graphile-worker', 'bullmq']);
+    assert.equal(claimsOver(chosenPeers(undefined)).length, 6);
   });
 });
 
