@@ -282,6 +282,23 @@ describe('a read is stopped', () => {
     assert.equal(hand.granted1().input.first, 0);
   });
 
+  test('by its deadline: what was read and not begun is missing, and what was not read is counted nowhere', () => {
+    const hand = new Hand({}, false);
+    const source = { type: 'named', id: 's', name: 'feed', args: 'null' } as const;
+    const epic = { epic: 'e', name: 'e', work: 'job', source, brief: 'b', ends: { deadlineMs: 5_000 } };
+    hand.step({ type: 'submit', epic });
+    hand.hello('w', [work('job')], 1, feed);
+    const read = hand.granted1();
+    hand.give(read, 3);
+    for (let ms = 0; ms < 5_000; ms += 500) {
+      hand.pass(500);
+      hand.beat('w', read.n, 0, [read.n]);
+    }
+    assert.deepEqual([hand.epic('e').state, hand.totals('e')], ['finished', { read: 3, missing: 3 }]);
+    hand.give(read, 3);
+    assert.equal(hand.out.records.length, 0);
+  });
+
   test('by a cancel, which counts what was read and asks for no more', () => {
     const hand = new Hand({ leaseMs: 1_000_000 });
     hand.hello('w', [work('job')], 1, feed);
