@@ -77,6 +77,8 @@ export function readOptions(args: readonly string[]): { name: string | undefined
   const { values, positionals } = parsed(args);
   const name = positionals[0];
   if (positionals.length > 1) throw new GimmeError('usage', `give one benchmark\n${USAGE}`);
+  if (name === undefined && values.units !== undefined)
+    throw new GimmeError('usage', '--units says something else to each benchmark; name one, too');
   const { source, link } = values;
   if (source !== 'upload' && source !== 'range') {
     throw new GimmeError('usage', `--source ${source} is neither upload nor range`);
