@@ -13,7 +13,6 @@ const LATER_FLAGS = new Set([
   '--lease',
   '--heartbeat',
   '--drain',
-  '--dry-run',
 ]);
 const LATER_COMMANDS = new Set(['epic set']);
 

@@ -7,7 +7,7 @@ import { DEADLINE_MS_MAX } from '../../shared/core/limits.ts';
 import { readConfig, type Settings } from '../../shared/io/config.ts';
 import { readBrief } from '../brief.ts';
 import { addSettings, example } from '../options.ts';
-import { exitCodeOf, type Output, print, say } from '../output.ts';
+import { count, exitCodeOf, type Output, print, say } from '../output.ts';
 import { watchEpic } from '../progress.ts';
 import { CLIENT } from '../settings.ts';
 import { sourceOf } from '../sourceArgument.ts';
@@ -19,6 +19,7 @@ type Flags = {
   brief?: string;
   name?: string;
   strict?: boolean;
+  dryRun?: boolean;
   idempotencyKey?: string;
   watch?: boolean;
 };
@@ -53,6 +54,7 @@ export function addSubmit(epic: Command, ended: (exitCode: number) => void): voi
     .option('--name <name>', 'name that people see')
     .option('--idempotency-key <key>', 'submit only once, however often it is run with this key')
     .option('--strict', 'refuse if no worker offers the work now')
+    .option('--dry-run', 'check brief and source, read the source to its end, and submit nothing')
     .option('--watch', 'follow the epic to its end');
   addSettings(command, TABLE);
   example(command, 'gimme epic submit newsletter --source recipients.csv --brief brief.json --watch');
@@ -75,6 +77,7 @@ async function submit(work: string, flags: Flags): Promise<number> {
 
   const client = new Client({ master });
   if (flags.strict) await mustBeOffered(client, work);
+  if (flags.dryRun) return checked(work, { source, from: flags.source }, output as Output);
   const { name, idempotencyKey } = flags;
   const epic = await client.submit({
     ...{ work, source },
@@ -99,6 +102,24 @@ function answer(epic: Epic, output: Output): void {
   print(`submitted ${epic.name} as ${epic.id}`);
   if (isOver(epic.first.state)) return say('It has no units, so it is finished.');
   say(`Next: gimme epic watch ${epic.id}`);
+}
+
+/** Says what would be submitted. Nothing has been sent. */
+async function checked(
+  work: string,
+  { source, from }: { source: Source; from: string },
+  output: Output,
+): Promise<number> {
+  const size: { bytes?: number } = {};
+  if (source.type === 'stream') {
+    size.bytes = 0;
+    for await (const chunk of await source.open()) size.bytes += chunk.length;
+  }
+  if (output !== 'text') print(JSON.stringify({ dryRun: true, work, source: from, ...size }));
+  else
+    print(`would submit ${from} to ${work}${size.bytes === undefined ? '' : `, ${count(size.bytes)} bytes`}`);
+  say('Nothing was submitted (--dry-run). The rows are checked by workers.');
+  return 0;
 }
 
 async function checkNewsletter(brief: unknown, file: string | undefined): Promise<void> {

@@ -43,6 +43,25 @@ test('submit sends brief with its files, tells the id on stdout and the rest on 
   assert.equal(String([...spool.kept.values()][0]), 'email\na@b.example\n');
 });
 
+test('--dry-run checks what it can, says what would be submitted, and sends nothing', async (t) => {
+  const { run, api, briefs, spool } = await served(t);
+  const dir = await mkdtemp(join(tmpdir(), 'gimmework-cli-'));
+  t.after(() => rm(dir, { recursive: true, force: true }));
+  const csv = join(dir, 'r.csv');
+  await writeFile(csv, 'email\na@b.example\n');
+  await writeFile(join(dir, 'brief.json'), '{"from":"a@b.example","subject":"s","html":"<p></p>"}');
+  const args = ['submit', 'newsletter', '--source', csv, '--brief', join(dir, 'brief.json'), '--dry-run'];
+  const { code, stdout, stderr } = await run(...args);
+  assert.deepEqual([code, stdout], [0, `would submit ${csv} to newsletter, 18 bytes\n`], stderr);
+  const json = await run('submit', 'greet', '--source', 'range:0-9', '--dry-run', '-o', 'json');
+  assert.deepEqual(JSON.parse(json.stdout), { dryRun: true, work: 'greet', source: 'range:0-9' });
+  await writeFile(csv, 'name\nAda\n');
+  assert.equal((await run(...args)).code, 2, 'a list without addresses');
+  await rm(csv);
+  assert.equal((await run(...args)).code, 2, 'no list');
+  assert.deepEqual([api.submitted, briefs.kept.size, spool.kept.size], [[], 0, 0]);
+});
+
 test('submit of a range answers as JSON when asked', async (t) => {
   const { run, api } = await served(t);
   const { code, stdout } = await run('submit', 'greet', '--source', 'range:5-8', '-o', 'json');

@@ -59,7 +59,7 @@ const FAULTS: [string, string[], number, RegExp][] = [
   ],
   ['later flag --key', submit('--source', csv, '--key', 'email'), 2, /--key is not supported yet/],
   ['later flag --lease', ['worker', '--lease=5s'], 2, /--lease is not supported yet/],
-  ['later flag --dry-run', submit('--source', csv, '--dry-run'), 2, /--dry-run is not supported yet/],
+  ['dry run without a brief', submit('--source', csv, '--dry-run'), 2, /newsletter needs --brief/],
   [
     'a duration without a unit',
     ['epic', 'wait', 'e', '--timeout', '3'],
