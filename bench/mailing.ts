@@ -22,7 +22,7 @@ export const MAIL_PEER: Peer = {
   name: 'bullmq + nodemailer pool',
   script: 'newsletter',
   server: 'redis',
-  units: 5_000,
+  units: 20_000,
   tunings: [
     { bulk: 1_000, concurrency: 20, connections: 20 },
     { bulk: 1_000, concurrency: 50, connections: 20 },
