@@ -363,4 +363,29 @@ function changing(withRig: WithRig): void {
     assert.deepEqual(await states(store, 'a'), []);
     assert.deepEqual(await states(store, 'b'), whole);
   });
+
+  withRig(
+    'an epic that is submitted under the id of a forgotten one has the rows of its own, and all of them',
+    async (rig) => {
+      // An id is made of an idempotency key: it comes again, also while the rows of the epic before are still deleted.
+      const store = await rig.reopen();
+      await store.open();
+      const many = Array.from({ length: 2 * STORE_DROP_ROWS }, (_, unit) => parkedUnit(unit, unit));
+      await store.append([parked('a', ...many)]);
+      const again: EpicRecord[] = [
+        { k: 'purged', epic: 'a' },
+        parked('a', parkedUnit(1, 5), parkedUnit(3 * STORE_DROP_ROWS, 6)),
+      ];
+      await store.append(again);
+      const own: [number, string][] = [
+        [1, 'parked'],
+        [3 * STORE_DROP_ROWS, 'parked'],
+      ];
+      assert.deepEqual(await states(store, 'a'), own);
+      // A store that deletes little by little has time for it between calls.
+      for (let i = 0; i < 8; i++) assert.deepEqual(await states(store, 'a'), own);
+      const { rows } = await store.due({ epic: 'a', dueWallMs: 1e9, limit: 9, bytes: 1_000 });
+      assert.deepEqual(unitsOf(rows), [1, 3 * STORE_DROP_ROWS]);
+    },
+  );
 }

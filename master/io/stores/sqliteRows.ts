@@ -7,7 +7,8 @@
  *
  * R1: a read looks at STORE_READ_ROWS rows and STORE_READ_BYTES bytes at most, also where few of a million fit.
  * R2: all rows of an epic, or its parked ones, go at once as far as anybody can see, and are deleted a page at a time:
- *     a million of them in the transaction of an append would stop all others for seconds.
+ *     a million of them in the transaction of an append would stop all others for seconds. Only where the id of a
+ *     forgotten epic comes again, for which an idempotency key is enough, its rows go before the first of the new one.
  */
 import type Database from 'better-sqlite3';
 import { unreachable } from '../../../shared/core/errors.ts';
@@ -132,11 +133,17 @@ export class SqliteRows {
     return true;
   }
 
+  #dropNow(epic: string): void {
+    this.#database.prepare('DELETE FROM units WHERE epic = ?').run(epic);
+    this.#database.prepare('DELETE FROM dropped WHERE epic = ?').run(epic);
+  }
+
   #change(change: RowChange): void {
     const { op } = change;
     switch (op) {
       case 'put': {
         const { epic, unit, state, code, message, step, attempt, dueWallMs, key, data } = change.row;
+        if (this.#hidden.get(epic) === 'all') this.#dropNow(epic);
         const id: unknown = this.#put.get(epic, unit, state, code, message, step, attempt, dueWallMs, key);
         if (data) this.#putData.run(id, data.bytes, data.state ?? null);
         return;
