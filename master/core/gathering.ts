@@ -86,6 +86,8 @@ export function reissue(s: MasterState, live: LiveEpic): void {
     session?.outlived.set(key, { epic: live.epic.id, units: outlived });
     s.dropGrant(grant);
     s.putBack(live, units);
+    // Only from the last who had them: taken from all one after the other they would be for nobody.
+    for (const theirs of live.preferred.values()) theirs.addAll(units);
     const others = live.preferred.get(grant.session) ?? IntervalSet.of([0, Number.MAX_SAFE_INTEGER]);
     others.removeAll(units);
     live.preferred.set(grant.session, others);

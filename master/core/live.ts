@@ -110,7 +110,7 @@ export class LiveEpic {
   readonly #fetched = new Map<number, Fetched>();
   /** Where each set of units that is cut by itself goes on: below it none of it is ready. */
   readonly #cutTo = new Map<IntervalSet, number>();
-  /** By session, the units that it may be given while others have room: all but those that were taken from it for others. */
+  /** By session, the units that it may be given while others have room: all but what was taken from it last. */
   readonly preferred = new Map<string, IntervalSet>();
   /** When the first parked unit falls due, or earlier; undefined when none is parked. */
   nextDueWallMs: number | undefined;

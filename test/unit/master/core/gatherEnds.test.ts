@@ -232,6 +232,26 @@ describe('a reissued unit', () => {
     assert.deepEqual(granted('w'), [0, 8], 'nobody else is there');
   });
 
+  test('goes on from one worker to the next, however many of them have had it', () => {
+    // Who had it once was never given it again while others were there: with two, nobody was.
+    const rig = new Rig({ leaseMs: 60_000 });
+    const manifest = gather({ reissueAfterMs: 1_000 });
+    done(rig, scattered(rig, 2, { manifest }));
+    rig.hello('x', [manifest], 100);
+    const granted = (to: string): number[] => rig.sent('work', to).flatMap(({ units }) => [...units]);
+    const turn = (): void => {
+      rig.tick(900);
+      rig.tick(200);
+      rig.read();
+    };
+    turn();
+    assert.deepEqual([granted('w'), granted('x')], [[], [0, 2]]);
+    turn();
+    assert.deepEqual([granted('w'), granted('x')], [[0, 2], []]);
+    turn();
+    assert.deepEqual([granted('w'), granted('x')], [[], [0, 2]]);
+  });
+
   test('leaves nothing behind on the session that had it first', () => {
     // Each reissued grant stayed on its session for as long as that lived.
     const rig = new Rig({ leaseMs: 60_000 });
