@@ -66,9 +66,12 @@ export class Journal {
   /** Runs `decide`; what is taken meanwhile goes into one append. */
   together(decide: () => void): void {
     this.#isHeld = true;
-    decide();
-    this.#isHeld = false;
-    this.#append();
+    try {
+      decide();
+    } finally {
+      this.#isHeld = false;
+      this.#append();
+    }
   }
 
   /** Resolves once everything taken so far is durable. */

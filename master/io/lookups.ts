@@ -66,8 +66,11 @@ export class Lookups {
   /** Has a read that `decide` leads to answered at once. */
   using(ahead: Ahead | undefined, decide: () => void): void {
     this.#ahead = ahead;
-    decide();
-    this.#ahead = undefined;
+    try {
+      decide();
+    } finally {
+      this.#ahead = undefined;
+    }
   }
 
   close(): void {

@@ -65,3 +65,15 @@ test('nothing is left held where there was nothing to decide', () => {
   journal.take([record('a')], [], 1);
   assert.equal(appends.length, 1);
 });
+
+test('what cannot be decided holds nothing up', () => {
+  // The journal appended nothing any more, and nobody was told why.
+  const { journal, appends } = rig();
+  assert.throws(() =>
+    journal.together(() => {
+      journal.take([record('a')], [], 1);
+      throw new Error('no');
+    }),
+  );
+  assert.equal(appends.length, 1);
+});
