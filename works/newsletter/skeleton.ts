@@ -56,7 +56,7 @@ export function assemble(skeleton: Skeleton, own: { head: string; text: string; 
   return `${own.head}${skeleton.head}\r\n${own.text}${own.html}${CLOSE}`;
 }
 
-/** Line breaks and control characters become one space. */
+/** Line breaks, control characters and spaces beside them become one space: no folded line holds nothing else. */
 export function oneLine(text: string): string {
-  return text.replace(/[\p{Cc}\p{Zl}\p{Zp}]+/gu, ' ').trim();
+  return text.replace(/[\p{Cc}\p{Zl}\p{Zp} ]+/gu, ' ').trim();
 }

@@ -142,6 +142,15 @@ for (const [kind, own] of Object.entries(BRIEFS)) {
   });
 }
 
+test('no header has a line of nothing but spaces, however many a field holds', () => {
+  // Servers that cut the spaces at the end of a line would take it for the end of the headers, and the rest for the body.
+  for (const name of [`a${' '.repeat(400)}<b>`, `Zoë${' '.repeat(400)}b`, `a${' \t\r\n'.repeat(100)}b`]) {
+    const mail = mailOf({ subject: 'To {{ name }}', headers: { 'X-Name': '{{ name }}' } }, { name });
+    const [head = ''] = messageOf(mail, 'epic.7', AT).split('\r\n\r\n');
+    for (const line of head.split('\r\n')) assert.notEqual(line.trim(), '');
+  }
+});
+
 test('a header is what nodemailer makes of it', () => {
   const text = fc.oneof(
     fc.string({ unit: 'grapheme' }),
