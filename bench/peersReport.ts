@@ -56,7 +56,6 @@ export function report({ systems, rates, waiters, waits, results, load }: Outcom
     ...KINDS.flatMap((kind) => rateTable(systems, rates, kind)),
     ...waitTable(waiters, waits),
     ...cpuTable(systems),
-    '',
     ...promiseTable(results),
     '',
     ...systems
@@ -100,11 +99,13 @@ function cpuTable(systems: readonly System[]): string[] {
     const sum = spreadOf(runs.map((run) => names.reduce((all, it) => all + of(run, it), 0)));
     return [name, fixed(sum.median, 1), `  ${each.join(', ')}`];
   });
+  if (rows.length === 0) return [];
   const width = Math.max(...rows.map(([, , each = '']) => each.length));
-  return table(
+  const lines = table(
     ['CPU µs/unit', 'all', '  each process'.padEnd(width)],
     rows.map(([name = '', all = '', each = '']) => [name, all, each.padEnd(width)]),
   );
+  return [...lines, ''];
 }
 
 function promiseTable(results: readonly ClaimResult[]): string[] {

@@ -93,6 +93,8 @@ describe('the report', () => {
     assert.match(text, /^rate of gimmework, nats \+ sqlite \/ fast +≥ 15x +10\.0x +not kept$/m);
     assert.match(text, /^fast: concurrency 50$/m);
     assert.match(text, /load average 0\.5 before, 1\.3 after$/m);
+    const none = report({ ...OUTCOME, systems: [] }).join('\n');
+    assert.ok(!none.includes('CPU'), 'a table of nothing');
   });
 
   test('the plot has a bar for each system, as long as its rate, the fastest first', () => {
