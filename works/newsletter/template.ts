@@ -16,7 +16,8 @@ import { makeDirect } from './direct.ts';
 export const TEMPLATE_CHARS_MAX = 2_000_000;
 /** Longest text one template may render to, in characters. */
 export const RENDERED_CHARS_MAX = 10_000_000;
-const RENDER_MS_MAX = 1_000;
+/** By the wall: so long that a machine that is busy, or stands still for a moment, fails no mail. */
+const RENDER_MS_MAX = 10_000;
 const RENDER_MEMORY_MAX = 20_000_000;
 
 export type TemplateKind = 'html' | 'text';
