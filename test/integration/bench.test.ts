@@ -224,7 +224,7 @@ describe('the command', () => {
   test('refuses what it does not know', LIMIT, async () => {
     const wrong = [
       ['nothing'],
-      [],
+      ['--units', '5'],
       ['dispatch', '--fast'],
       ['memory', '--units', '0'],
       ['memory', '--source', 'x'],
